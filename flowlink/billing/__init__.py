@@ -1,0 +1,1 @@
+"""What teams pay. Owns: plan, add-on, payment, grant, renewal, refund."""

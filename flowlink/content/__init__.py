@@ -1,0 +1,1 @@
+"""What partners publish. Owns: asset, submission, assignment, publication, variant."""

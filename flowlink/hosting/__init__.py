@@ -1,0 +1,1 @@
+"""What teams run. Owns: project, deployment, usage, limit."""

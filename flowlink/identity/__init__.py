@@ -1,0 +1,1 @@
+"""Who somebody is. Owns: user, magic link, session, API key, staff role. Promise: secrets are stored as digests."""

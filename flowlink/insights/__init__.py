@@ -1,0 +1,1 @@
+"""Screens that span modules: partner portal, earnings, operator console. Owns no table."""

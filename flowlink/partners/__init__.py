@@ -1,0 +1,1 @@
+"""Those who share links and earn. Owns: partner, terms accepted, handle."""

@@ -1,0 +1,1 @@
+"""What partners are owed. Owns: commission, reserve lot, payout method, withdrawal."""

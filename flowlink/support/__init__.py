@@ -1,0 +1,1 @@
+"""Where people ask. Owns: ticket, message, note, article."""

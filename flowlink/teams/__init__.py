@@ -1,0 +1,1 @@
+"""Those who host. Owns: team, member, invitation."""
