@@ -1,1 +1,1 @@
-"""What every module stands on and nothing of the business: database, money, ids, clock, settings, jobs, events."""
+"""What every module stands on, and nothing of the business: database, money, ids, clock, jobs."""

@@ -1,0 +1,10 @@
+"""The only reader of the time. Entry points ask it once and pass `now=` on."""
+
+from datetime import UTC, datetime, timedelta
+
+from flowlink.kernel import settings
+
+
+def now() -> datetime:
+    """The present moment, aware UTC, moved by `FLOWLINK_CLOCK_OFFSET_S` in development (spec 8)."""
+    return datetime.now(UTC) + timedelta(seconds=settings.current().flowlink_clock_offset_s)

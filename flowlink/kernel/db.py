@@ -1,0 +1,158 @@
+"""The database: sessions, transactions, locks. Nothing else commits, rolls back or locks."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, TypeVar
+from uuid import UUID
+
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    Engine,
+    MetaData,
+    Text,
+    create_engine,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
+
+APP_ROLE = "flowlink_app"
+_OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c idle_in_transaction_session_timeout=60s"
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """What every table's class extends."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        dict[str, Any]: JSONB,
+        datetime: DateTime(timezone=True),
+    }
+
+
+Key = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuidv7()"))]
+T = TypeVar("T", bound=Base)
+
+
+@dataclass(slots=True)
+class _Process:
+    """What this process is connected to."""
+
+    engine: Engine | None = None
+    sessions: sessionmaker[Session] | None = None
+
+
+_process = _Process()
+
+
+def normal_url(url: str) -> str:
+    """`url` with the one driver we use, whatever it was written with."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def connect(url: str, *, pool_size: int = 10) -> None:
+    """Choose the database of this process. Connections are opened when they are needed."""
+    disconnect()
+    _process.engine = create_engine(
+        normal_url(url),
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={"options": _OPTIONS, "connect_timeout": 10},
+    )
+    _process.sessions = sessionmaker(_process.engine, expire_on_commit=False)
+
+
+def disconnect() -> None:
+    """Close every connection of this process."""
+    if _process.engine is not None:
+        _process.engine.dispose()
+    _process.engine = _process.sessions = None
+
+
+def engine() -> Engine:
+    """The engine of this process; `connect` has to come first."""
+    assert _process.engine is not None, "db.connect() comes first"
+    return _process.engine
+
+
+def dsn() -> str:
+    """What psycopg itself needs to reach the same database in the same role."""
+    url = engine().url
+    rest = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    plain = {
+        "dbname": url.database,
+        "user": url.username,
+        "password": url.password,
+        "host": url.host,
+        "port": url.port,
+    }
+    given = {name: value for name, value in plain.items() if value is not None}
+    return make_conninfo("", **(rest | given | {"options": _OPTIONS}))
+
+
+def _open() -> Session:
+    assert _process.sessions is not None, "db.connect() comes first"
+    return _process.sessions()
+
+
+@contextmanager
+def write() -> Generator[Session]:
+    """A session whose transaction is committed at the end, or rolled back by any error."""
+    with _open() as session, session.begin():
+        yield session
+
+
+@contextmanager
+def read() -> Generator[Session]:
+    """A session whose transaction can write nothing."""
+    with _open() as session, session.begin():
+        session.execute(text("SET TRANSACTION READ ONLY"))
+        yield session
+
+
+@contextmanager
+def bound_to(connection: Connection) -> Generator[None]:
+    """Let every session of this process live inside the caller's transaction, to be undone."""
+    before = _process.sessions
+    _process.sessions = sessionmaker(
+        connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+    )
+    try:
+        yield
+    finally:
+        _process.sessions = before
+
+
+def lock(session: Session, model: type[T], *where: ColumnElement[bool]) -> Sequence[T]:
+    """Lock rows until the transaction ends, in key order, and read them afresh.
+
+    One order everywhere: two transactions never wait on each other. And without
+    populate_existing the ORM would hand back what it loaded before the lock was held, so
+    that the caller would write a stale balance over a newer one.
+    """
+    key = model.__mapper__.primary_key
+    rows = select(model).where(*where).order_by(*key).with_for_update(of=model.__table__)
+    return session.scalars(rows.execution_options(populate_existing=True)).all()
+
+
+def advisory_lock(session: Session, name: str) -> None:
+    """Lock a name until the transaction ends: for what has no row yet."""
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+    )
