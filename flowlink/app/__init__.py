@@ -1,1 +1,1 @@
-"""Composition root: the web app, the worker, `up` and the command line. The only package that knows all others."""
+"""Composition root: web, worker, `up`, command line. The only package that knows all the others."""

@@ -1,0 +1,160 @@
+"""One PostgreSQL for each run, on memory; fixtures for tests that roll back and that commit."""
+
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from flowlink.app import server
+from flowlink.kernel import clock, db, migrate, settings, worker
+from flowlink.kernel.postgres import EmbeddedPostgres
+from flowlink.kernel.settings import Settings
+from tests.cluster import Cluster, start_cluster
+from tests.factories import free_port
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_names = count(1)
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running product: a real server with its worker, over a database of its own."""
+
+    url: str
+
+
+def test_settings(**changes: object) -> Settings:
+    """The same settings on every machine: nothing leaks in from the environment or a `.env`."""
+    fixed: dict[str, object] = {
+        "_env_file": None,
+        "base_url": "http://testserver",
+        "admin_secret": "an-admin-secret-for-tests-only",
+        "secret_keys": ("a-secret-key-for-tests-only-0001",),
+    }
+    return Settings(**(fixed | changes))  # type: ignore[arg-type]
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fixed_settings() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
+        settings.use(test_settings())
+        yield
+
+
+@pytest.fixture(scope="session")
+def cluster(fixed_settings: None) -> Iterator[Cluster]:
+    """The run's server; its database `flowlink` is migrated, seeded, and only copied from."""
+    with start_cluster() as started:
+        started.create("shared")
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared(cluster: Cluster) -> Iterator[str]:
+    """The database that rolled-back tests share; connected unless a test chooses another one."""
+    url = cluster.url("shared")
+    db.connect(url)
+    yield url
+    db.disconnect()
+
+
+@pytest.fixture
+def session(shared: str) -> Iterator[Session]:
+    """A session in a transaction that is rolled back; requests of `client` and jobs share it."""
+    with db.engine().connect() as connection:
+        transaction = connection.begin()
+        with (
+            db.bound_to(connection),
+            Session(
+                connection, join_transaction_mode="create_savepoint", expire_on_commit=False
+            ) as opened,
+        ):
+            yield opened
+        transaction.rollback()
+
+
+@pytest.fixture(scope="session")
+def app(shared: str) -> "FastAPI":
+    from flowlink.app.web import create_app  # noqa: PLC0415  (heavy, and few files need it)
+
+    return create_app()
+
+
+@pytest.fixture
+def client(app: "FastAPI", session: Session) -> Iterator[TestClient]:
+    """A browser-like client inside the test's transaction: it sees what `session` has flushed."""
+    made = TestClient(app, raise_server_exceptions=True)
+    made.event_hooks = {
+        "request": [lambda _: session.flush()],
+        "response": [lambda _: session.expire_all()],  # the request may have changed them
+    }
+    with made:
+        yield made
+
+
+@pytest.fixture
+def database(cluster: Cluster, shared: str) -> Iterator[str]:
+    """A fresh database whose changes are committed: for threads, jobs and browsers."""
+    name = f"test_{next(_names)}"
+    cluster.create(name)
+    db.connect(cluster.url(name), pool_size=20)
+    yield cluster.url(name)
+    db.connect(shared)
+    cluster.drop(name)
+
+
+@pytest.fixture
+def live(database: str) -> Generator[Live]:
+    """The product on a free port, with its worker, in this process."""
+    port = free_port()
+    before = settings.current()
+    settings.use(test_settings(base_url=f"http://127.0.0.1:{port}"))
+    stop = threading.Event()
+    working = threading.Thread(target=worker.work, args=(stop,), name="worker")
+    with server.in_thread(port=port):
+        working.start()
+        yield Live(url=f"http://127.0.0.1:{port}")
+        stop.set()
+        working.join(20)
+    settings.use(before)
+    assert not working.is_alive(), "the worker does not stop"
+
+
+@pytest.fixture
+def postgres_durable(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A migrated server of the test's own that keeps what it has committed, to be killed."""
+    server = EmbeddedPostgres(tmp_path / "data")
+    server.start()
+    migrate.upgrade(server.url())
+    yield server
+    db.disconnect()
+    server.stop()
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The moment of the test: the real one, so that services and requests agree about it."""
+    return clock.now()
+
+
+@pytest.fixture
+def connection(cluster: Cluster) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    """A plain connection as the database's owner, for what the product's role may not do."""
+    with psycopg.connect(cluster.url("shared"), autocommit=False) as opened:
+        yield opened
+        opened.rollback()

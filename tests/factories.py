@@ -1,0 +1,11 @@
+"""Makers of what a test is about: plain functions that name only that."""
+
+import socket
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
