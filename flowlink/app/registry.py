@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 MODELS = ("kernel", "identity", "ledger", "notify", "partners", "tracking", "risk", "payouts")
-JOBS = ("identity", "notify", "tracking", "risk", "payouts", "insights")
+JOBS = ("app", "identity", "notify", "tracking", "risk", "payouts", "insights")
 ROUTERS = (
     "identity.routes",
     "partners.routes",

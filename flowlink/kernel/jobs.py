@@ -75,18 +75,21 @@ def handler(event: str, *, coalesce: bool = False, retries: int = 10) -> Callabl
 
 
 def enqueue(session: Session, task: str, args: dict[str, Any], *, coalesce: bool = False) -> None:
-    """Put a task on the queue in this transaction; a coalescing one only if none waits already."""
-    waiting = text(
-        "SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = :task AND status = 'todo' LIMIT 1"
+    """Put a task on the queue in this transaction; a coalescing one only if none is due already.
+
+    Two may still be queued at the same moment: the second finds nothing left to do.
+    """
+    due = text(
+        "SELECT 1 FROM procrastinate_jobs WHERE task_name = :task AND status = 'todo'"
+        " AND (scheduled_at IS NULL OR scheduled_at <= now()) LIMIT 1"
     )
-    if coalesce and session.execute(waiting, {"task": task}).first():
+    if coalesce and session.execute(due, {"task": task}).first():
         return
     defer = text(
-        "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, 0, NULL, :lock,"
+        "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(:queue, :task, 0, NULL, NULL,"
         " CAST(:args AS jsonb), NULL)::procrastinate_job_to_defer_v1])"
     )
-    lock = task if coalesce else None
-    session.execute(defer, {"queue": QUEUE, "task": task, "lock": lock, "args": json.dumps(args)})
+    session.execute(defer, {"queue": QUEUE, "task": task, "args": json.dumps(args)})
 
 
 def deliver() -> int:
