@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     flowlink_env: Literal["development", "production"] = "development"
     flowlink_data: Path | None = None
+    xdg_data_home: Path | None = None
     flowlink_clock_offset_s: int = 0
     operator_email: str = "operator@localhost"
     partner_approval: Literal["open", "review"] = "open"
@@ -131,6 +132,12 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The address that absolute links start with, without a trailing slash."""
         return self.base_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the embedded database and the generated secrets live."""
+        home = self.xdg_data_home or Path.home() / ".local" / "share"
+        return (self.flowlink_data or home / "flowlink").absolute()
 
     @property
     def is_https(self) -> bool:
