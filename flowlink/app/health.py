@@ -1,4 +1,4 @@
-"""Health: whether this process lives, whether it can serve, and its figures for a monitoring system."""
+"""Health: whether this process lives and can serve, and its figures for a monitoring system."""
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse

@@ -1,0 +1,7 @@
+"""Every benchmark, one after the other: `make bench`."""
+
+from bench import ledger, pages, redirect, startup
+
+for benchmark in (startup, redirect, ledger, pages):
+    print(f"\n## {benchmark.__name__.removeprefix('bench.')}", flush=True)
+    benchmark.main()
