@@ -1,1 +1,28 @@
-"""What partners are owed. Owns: commission, reserve lot, payout method, withdrawal."""
+"""What partners are owed. Owns: commission, reserve lot, payout method, withdrawal.
+
+Promises: each revision of a conversion is posted exactly once, as differences; `available` never
+falls below zero; of every withdrawal the money is either set aside, sent or given back; and who
+asked for a withdrawal never approves it. Each promise is a constraint too.
+
+Whatever moves a partner's money first locks that partner's standing (`risk.lock_hold`), then
+reads the balances, then posts. The withdrawal's own row is locked before the standing.
+
+A credit repays debt first; what is over goes to `held` while a hold binds, else to `available`.
+What is taken back comes out of the conversion's own unreleased reserve in proportion, then out of
+`held` and `available`, and the rest becomes debt.
+
+Withdrawal, spec 3. The same table stands as CHECK constraint on its events.
+
+| from | to | by | money |
+|---|---|---|---|
+| – | requested | the partner | available -> withdrawing |
+| requested | approved | policy, or a person who did not ask for it | – |
+| requested, approved | rejected | an operator, with a reason | withdrawing -> available |
+| approved | in_run | a payout run takes it | – |
+| in_run | approved | the run is given up before it is sent | – |
+| in_run | sent | the run is sent; unknown until the provider answers | – |
+| approved, sent | settled | an operator with a reference, or the provider | withdrawing -> bank, paypal |
+| approved, sent | failed | an operator or the provider, with a reason | withdrawing -> available |
+| sent | returned | the provider, with a reason | withdrawing -> available |
+| settled | returned | an operator or the provider, with a reason | bank, paypal -> available |
+"""

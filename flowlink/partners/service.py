@@ -1,0 +1,172 @@
+"""Becoming a partner, and the name one shows."""
+
+import re
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from flowlink.identity.ids import UserId
+from flowlink.kernel import audit, db, events
+from flowlink.kernel.errors import Invalid, Refused
+from flowlink.kernel.policy import Policy
+from flowlink.partners import ids, queries
+from flowlink.partners.ids import PartnerId
+from flowlink.partners.models import Partner, PartnerStatus
+
+TERMS_VERSION = "2026-11"
+HANDLE = re.compile(r"[a-z0-9][a-z0-9_-]{1,28}[a-z0-9]")
+RESERVED = {"admin", "administrator", "contentflow", "flowlink", "operator", "servelink", "support"}
+
+
+class OldTerms(Refused):
+    message = "The terms have changed. Please read them again."
+
+
+class AlreadyDecided(Refused):
+    message = "This partner is already %(status)s."
+
+
+class ReasonMissing(Invalid):
+    message = "Please give a reason."
+    field = "reason"
+
+
+class BadHandle(Invalid):
+    message = "A handle has 3 to 30 small letters, digits, hyphens or underscores."
+    field = "handle"
+
+
+class HandleTaken(Refused):
+    message = "This handle is taken."
+    field = "handle"
+
+
+def join(
+    session: Session, *, user_id: UserId, terms_version: str, policy: Policy, now: datetime
+) -> Partner:
+    """Accept the terms and become a partner; joining again changes nothing (spec 3).
+
+    :raises OldTerms: other terms than those in force were accepted.
+    """
+    if terms_version != TERMS_VERSION:
+        raise OldTerms
+    opened = policy.partner_approval == "open"
+    status = PartnerStatus.ACTIVE if opened else PartnerStatus.PENDING
+    partner, joined = _create(session, user_id=user_id, status=status, now=now)
+    if joined:
+        events.emit(session, "partner.joined", _payload(partner))
+    return partner
+
+
+def ensure_active(session: Session, *, user_id: UserId, now: datetime) -> Partner:
+    """For the command line: a partner who is approved and has accepted the terms."""
+    partner, joined = _create(session, user_id=user_id, status=PartnerStatus.ACTIVE, now=now)
+    if joined:
+        events.emit(session, "partner.joined", _payload(partner))
+    elif partner.status != PartnerStatus.ACTIVE:
+        (partner,) = db.lock(session, Partner, Partner.id == partner.id)
+        _decide(session, partner, PartnerStatus.ACTIVE, actor="cli", reason="", now=now)
+    return partner
+
+
+def approve(
+    session: Session, *, partner_id: PartnerId, actor: str, now: datetime, ip: str = ""
+) -> Partner:
+    """Let a waiting partner in.
+
+    :raises AlreadyDecided: they do not wait.
+    """
+    partner = _waiting(session, partner_id)
+    _decide(session, partner, PartnerStatus.ACTIVE, actor=actor, reason="", now=now, ip=ip)
+    return partner
+
+
+def decline(
+    session: Session, *, partner_id: PartnerId, reason: str, actor: str, now: datetime, ip: str = ""
+) -> Partner:
+    """Close a waiting partner's application, for a reason they can read.
+
+    :raises AlreadyDecided: they do not wait.
+    """
+    if not reason.strip():
+        raise ReasonMissing
+    partner = _waiting(session, partner_id)
+    _decide(session, partner, PartnerStatus.CLOSED, actor=actor, reason=reason, now=now, ip=ip)
+    return partner
+
+
+def choose_handle(session: Session, *, partner_id: PartnerId, handle: str) -> Partner:
+    """Show `handle` to others; an empty one goes back to the opaque name.
+
+    :raises BadHandle: :raises HandleTaken:
+    """
+    wanted = handle.strip().lower()
+    if wanted and not _may_be_handle(wanted):
+        raise BadHandle
+    db.advisory_lock(session, f"partner-handle:{wanted}")
+    taken = select(Partner.id).where(Partner.handle == wanted, Partner.id != partner_id)
+    if session.scalar(taken) is not None:
+        raise HandleTaken
+    partner = queries.get(session, partner_id)
+    partner.handle = wanted or None
+    return partner
+
+
+def _may_be_handle(wanted: str) -> bool:
+    looks_opaque = wanted.startswith("partner-")
+    return HANDLE.fullmatch(wanted) is not None and wanted not in RESERVED and not looks_opaque
+
+
+def _create(
+    session: Session, *, user_id: UserId, status: PartnerStatus, now: datetime
+) -> tuple[Partner, bool]:
+    """The user's partner, and whether this call made it; two at once make one."""
+    made = session.scalar(
+        insert(Partner)
+        .values(
+            user_id=user_id,
+            status=status,
+            terms_version=TERMS_VERSION,
+            terms_accepted_at=now,
+            created_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=["user_id"])
+        .returning(Partner.id)
+    )
+    partner = queries.of_user(session, user_id)
+    assert partner is not None
+    return partner, made is not None
+
+
+def _waiting(session: Session, partner_id: PartnerId) -> Partner:
+    found = db.lock(session, Partner, Partner.id == partner_id)
+    if not found:
+        raise queries.UnknownPartner
+    if found[0].status != PartnerStatus.PENDING:
+        raise AlreadyDecided(status=found[0].status)
+    return found[0]
+
+
+def _decide(
+    session: Session,
+    partner: Partner,
+    status: PartnerStatus,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    ip: str = "",
+) -> None:
+    partner.status = status
+    partner.decided_by, partner.decided_at, partner.decision_reason = actor, now, reason
+    approved = status == PartnerStatus.ACTIVE
+    events.emit(session, "partner.approved" if approved else "partner.declined", _payload(partner))
+    subject = ids.public(PartnerId(partner.id))
+    action = "approved partner" if approved else "declined partner"
+    audit.record(session, actor, action, subject, now, ip, reason=reason)
+
+
+def _payload(partner: Partner) -> dict[str, str]:
+    return {"partner_id": str(partner.id)}

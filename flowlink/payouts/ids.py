@@ -1,0 +1,20 @@
+"""The withdrawal's id and its public prefix."""
+
+from typing import NewType
+from uuid import UUID
+
+from flowlink.kernel import ids
+
+PREFIX = "pay"
+
+WithdrawalId = NewType("WithdrawalId", UUID)
+
+
+def public(withdrawal_id: UUID) -> str:
+    """`pay_…`, as people and scripts see it."""
+    return ids.public(PREFIX, withdrawal_id)
+
+
+def parse(text: str) -> WithdrawalId:
+    """:raises NotFound: not a withdrawal's public id."""
+    return WithdrawalId(ids.parse(PREFIX, text))
