@@ -182,10 +182,12 @@ CREATE FUNCTION ledger_post(
   sources text[], entry_kinds text[], effective timestamptz[], refs jsonb[],
   entries integer[], debits integer[], credits integer[], amounts bigint[], codes text[]
 ) RETURNS TABLE (status text, entry_id uuid)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off AS $$
 DECLARE
   numbers bigint[]; shards integer[]; flaws text[];
-  balances bigint[]; floors bigint[]; ceilings bigint[]; locked record;
+  balances bigint[]; floors bigint[]; ceilings bigint[]; found record;
   repeats boolean; known_ids uuid[]; known_payloads text[]; payloads text[]; earlier integer;
   ids uuid[]; results text[]; verdict text; first integer;
   line integer; line_ids uuid[]; debit_afters bigint[]; credit_afters bigint[];
@@ -224,43 +226,46 @@ BEGIN
     floors := balances; ceilings := balances;
     -- All locks at once and in one order; an attempt undone gives them back, so the next one,
     -- too, takes them all in order. What is read under them cannot change any more.
-    FOR locked IN
+    FOR found IN
       SELECT k.place, b.balance, b.floor, b.ceiling
         FROM unnest(numbers, shards) WITH ORDINALITY AS k (account, shard, place)
         JOIN ledger_balance AS b USING (account, shard)
        ORDER BY b.account, b.shard FOR NO KEY UPDATE OF b
     LOOP
-      balances[locked.place] := locked.balance;
-      floors[locked.place] := locked.floor;
-      ceilings[locked.place] := locked.ceiling;
+      balances[found.place] := found.balance;
+      floors[found.place] := found.floor;
+      ceilings[found.place] := found.ceiling;
     END LOOP;
 
     repeats := EXISTS (SELECT FROM ledger_entry AS e WHERE e.source = ANY (sources))
       OR (SELECT count(*) > count(DISTINCT s) FROM unnest(sources) AS s);
     IF repeats THEN
-      WITH given AS (
-        SELECT s.place, s.source, s.kind,
-               array_agg(numbers[l.debit] ORDER BY l.place) AS debits,
-               array_agg(numbers[l.credit] ORDER BY l.place) AS credits,
-               array_agg(l.amount ORDER BY l.place) AS amounts,
-               array_agg(l.code ORDER BY l.place) AS codes
-          FROM unnest(sources, entry_kinds) WITH ORDINALITY AS s (source, kind, place)
-          LEFT JOIN unnest(entries, debits, credits, amounts, codes)
+      known_ids := array_fill(NULL::uuid, ARRAY[cardinality(sources)]);
+      known_payloads := array_fill(NULL::text, ARRAY[cardinality(sources)]);
+      payloads := known_payloads;
+      FOR found IN
+        SELECT l.entry, ledger_payload(entry_kinds[l.entry],
+                 array_agg(numbers[l.debit] ORDER BY l.place),
+                 array_agg(numbers[l.credit] ORDER BY l.place),
+                 array_agg(l.amount ORDER BY l.place), array_agg(l.code ORDER BY l.place)) AS payload
+          FROM unnest(entries, debits, credits, amounts, codes)
                WITH ORDINALITY AS l (entry, debit, credit, amount, code, place)
-            ON l.entry = s.place
-         GROUP BY s.place, s.source, s.kind
-      ), known AS (
-        SELECT e.source, e.id, ledger_payload(e.kind, array_agg(t.debit ORDER BY t.leg),
-                 array_agg(t.credit ORDER BY t.leg), array_agg(t.amount ORDER BY t.leg),
-                 array_agg(t.code ORDER BY t.leg)) AS payload
-          FROM ledger_entry AS e JOIN ledger_transfer AS t ON t.entry_id = e.id
-         WHERE e.source = ANY (sources) GROUP BY e.id
-      )
-      SELECT array_agg(k.id ORDER BY g.place), array_agg(k.payload ORDER BY g.place),
-             array_agg(ledger_payload(g.kind, g.debits, g.credits, g.amounts, g.codes)
-                       ORDER BY g.place)
-        INTO known_ids, known_payloads, payloads
-        FROM given AS g LEFT JOIN known AS k USING (source);
+         GROUP BY l.entry
+      LOOP
+        payloads[found.entry] := found.payload;
+      END LOOP;
+      FOR found IN
+        SELECT s.place, e.id, ledger_payload(e.kind,
+                 array_agg(t.debit ORDER BY t.leg), array_agg(t.credit ORDER BY t.leg),
+                 array_agg(t.amount ORDER BY t.leg), array_agg(t.code ORDER BY t.leg)) AS payload
+          FROM unnest(sources) WITH ORDINALITY AS s (source, place)
+          JOIN ledger_entry AS e USING (source)
+          JOIN ledger_transfer AS t ON t.entry_id = e.id
+         GROUP BY s.place, e.id
+      LOOP
+        known_ids[found.place] := found.id;
+        known_payloads[found.place] := found.payload;
+      END LOOP;
     END IF;
 
     ids := array_fill(NULL::uuid, ARRAY[cardinality(sources)]);
@@ -365,26 +370,24 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transfe
 """
 
 OWNERSHIP = """
-DO $$
-DECLARE
-  relation regclass;
-  routine regprocedure;
-BEGIN
-  FOR relation IN SELECT c.oid FROM pg_class AS c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relname LIKE 'ledger\\_%'
-      AND (c.relkind = 'r' OR c.relname IN ('ledger_serial', 'ledger_system_serial'))
-  LOOP
-    EXECUTE format('ALTER TABLE %s OWNER TO flowlink_ledger', relation);
-    EXECUTE format('REVOKE ALL ON %s FROM flowlink_app', relation);
-    EXECUTE format('GRANT SELECT ON %s TO flowlink_app', relation);
-  END LOOP;
-  FOR routine IN SELECT p.oid FROM pg_proc AS p
-    WHERE p.pronamespace = 'public'::regnamespace AND p.proname LIKE 'ledger\\_%'
-  LOOP
-    EXECUTE format('ALTER FUNCTION %s OWNER TO flowlink_ledger', routine);
-    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
-  END LOOP;
-END $$;
+ALTER TABLE ledger_currency OWNER TO flowlink_ledger;
+ALTER TABLE ledger_account_kind OWNER TO flowlink_ledger;
+ALTER TABLE ledger_account OWNER TO flowlink_ledger;
+ALTER TABLE ledger_balance OWNER TO flowlink_ledger;
+ALTER TABLE ledger_entry OWNER TO flowlink_ledger;
+ALTER TABLE ledger_transfer OWNER TO flowlink_ledger;
+ALTER TABLE ledger_posting_rule OWNER TO flowlink_ledger;
+ALTER SEQUENCE ledger_serial OWNER TO flowlink_ledger;
+ALTER SEQUENCE ledger_system_serial OWNER TO flowlink_ledger;
+ALTER FUNCTION ledger_open OWNER TO flowlink_ledger;
+ALTER FUNCTION ledger_payload OWNER TO flowlink_ledger;
+ALTER FUNCTION ledger_post OWNER TO flowlink_ledger;
+REVOKE ALL ON ledger_currency, ledger_account_kind, ledger_account, ledger_balance, ledger_entry,
+  ledger_transfer, ledger_posting_rule, ledger_serial, ledger_system_serial,
+  ledger_transfer_number_seq FROM flowlink_app;
+GRANT SELECT ON ledger_currency, ledger_account_kind, ledger_account, ledger_balance, ledger_entry,
+  ledger_transfer, ledger_posting_rule TO flowlink_app;
+REVOKE ALL ON FUNCTION ledger_open, ledger_payload, ledger_post FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_post TO flowlink_app;
 """
 
