@@ -1,0 +1,8 @@
+"""Keys of notify, and the form they wear outside."""
+
+from typing import NewType
+from uuid import UUID
+
+MailId = NewType("MailId", UUID)
+
+MAIL = "mail"
