@@ -1,44 +1,92 @@
 """The web server: uvicorn with our settings, in the foreground or in a thread."""
 
+import signal
+import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
-STOP_S = 5  # what open requests get to finish; the whole stop stays below ten seconds
+from flowlink.app.outcome import Failed
+
+STOP_S = 4  # what open requests get to finish; the whole stop stays below ten seconds
+_BACKLOG = 2048
 
 
-def make(*, host: str, port: int) -> uvicorn.Server:
-    """A server of the whole web app, ready to run."""
-    from flowlink.app.web import create_app
+class Server(uvicorn.Server):
+    """A server that treats a signal as the wish to end well, and calls back once it listens."""
 
-    config = uvicorn.Config(
-        create_app(),
-        host=host,
-        port=port,
+    when_started: Callable[[], object] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take signals as uvicorn does, but do not raise them again after a clean stop."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        before = {sig: signal.signal(sig, self.handle_exit) for sig in wanted}
+        try:
+            yield
+        finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.when_started:
+            self.when_started()
+
+
+def config(app: Any) -> uvicorn.Config:
+    """How every role serves. Forwarded headers are the app's own business (TRUSTED_PROXIES)."""
+    return uvicorn.Config(
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=False,
+        date_header=True,
+        proxy_headers=False,
         timeout_graceful_shutdown=STOP_S,
-        lifespan="on",
+        backlog=_BACKLOG,
     )
-    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, before anything else is started.
+
+    :raises Failed: somebody else has it, or it may not be taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Failed(f"cannot listen on {host}:{port}: {error.strerror}; try --port") from None
+    return listener
 
 
 @contextmanager
 def in_thread(*, port: int, host: str = "127.0.0.1") -> Generator[None]:
-    """Serve while the block runs (tests, benches)."""
-    server = make(host=host, port=port)
-    thread = threading.Thread(target=server.run, name="server")
+    """Serve the whole web app while the block runs (tests, benches)."""
+    from flowlink.app import web
+
+    serving = Server(config(web.create_app()))
+    listener = listen(host, port)
+    arguments = {"sockets": [listener]}
+    thread = threading.Thread(target=serving.run, kwargs=arguments, name="server")
     thread.start()
     try:
-        while not server.started:
+        while not serving.started:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.005)
         yield
     finally:
-        server.should_exit = True
+        serving.should_exit = True
         thread.join(STOP_S + 5)

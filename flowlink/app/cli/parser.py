@@ -1,0 +1,130 @@
+"""The arguments of every command. Light: `flowlink --help` imports nothing of the product."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line and where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"flowlink: {message} (see {self.prog} --help)\n")
+
+
+def build() -> argparse.ArgumentParser:
+    """All commands. Each names the function that runs it as `module:function`."""
+    parser = _Parser(
+        prog="flowlink", description="A partner platform and a small PaaS, one ledger."
+    )
+    parser.add_argument("--version", action="store_const", dest="run", const="report:version")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, metavar="DIR", help="where the embedded database lives")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, run: str, summary: str, under: Any = commands) -> argparse.ArgumentParser:
+        made = under.add_parser(name, help=summary, description=summary, parents=[data])
+        made.set_defaults(run=run)
+        return cast("argparse.ArgumentParser", made)
+
+    _roles(add)
+    _upkeep(add)
+    _work(add, commands)
+    _admin(add, commands)
+    _tracking(add, commands)
+    return parser
+
+
+def _group(commands: Any, name: str, summary: str) -> Any:
+    group = commands.add_parser(name, help=summary, description=summary)
+    return group.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+
+def _roles(add: Add) -> None:
+    up = add("up", "serve:up", "start everything on this machine")
+    web = add("web", "serve:web", "serve pages, API, links and postbacks")
+    edge = add("edge", "serve:edge", "serve links and postbacks alone")
+    for role in (up, web, edge):
+        role.add_argument("--host", default="127.0.0.1", help="address to listen on")
+        role.add_argument("--port", type=_port, help="port to listen on (8000)")
+    add("worker", "serve:worker", "run jobs, the schedule and the outbox")
+
+
+def _upkeep(add: Add) -> None:
+    add("migrate", "upkeep:migrate", "bring the database up to this version")
+    add("doctor", "upkeep:doctor", "look for what is wrong with this installation")
+    backup = add("backup", "upkeep:backup", "write the database and its keys to one file")
+    backup.add_argument("out", type=Path, nargs="?", metavar="FILE")
+    restore = add("restore", "upkeep:restore", "fill an empty installation from a backup")
+    restore.add_argument("file", type=Path, metavar="FILE")
+    add("demo", "upkeep:demo", "fill an empty installation with a believable month")
+
+
+def _work(add: Add, commands: Any) -> None:
+    jobs = _group(commands, "jobs", "what the schedule does")
+    add("list", "work:list_jobs", "list jobs, when they run and how they last ended", jobs)
+    run = add("run", "work:run_job", "run one job now and wait for its end", jobs)
+    run.add_argument("name", metavar="NAME")
+    run.add_argument("--at", metavar="ISO-TIME", help="as if it were this time")
+    ledger = _group(commands, "ledger", "the money")
+    add("check", "work:check_ledger", "prove the ledger, or say what is wrong", ledger)
+
+
+def _admin(add: Add, commands: Any) -> None:
+    admin = _group(commands, "admin", "let people and programs in")
+    link = add("sign-in-link", "admin:sign_in_link", "print a one-time sign-in URL", admin)
+    link.add_argument("email", metavar="EMAIL")
+    hats = link.add_mutually_exclusive_group()
+    for hat in ("partner", "operator", "agent"):
+        hats.add_argument(f"--{hat}", dest="hat", action="store_const", const=hat)
+    key = add("api-key", "admin:api_key", "print a new API key, this once", admin)
+    owner = key.add_mutually_exclusive_group(required=True)
+    owner.add_argument("--operator", action="store_true")
+    owner.add_argument("--partner", metavar="EMAIL")
+    owner.add_argument("--team", metavar="SLUG")
+    key.add_argument("--scopes", metavar="SCOPE,…", help="without it: all that its owner may")
+    url = add("postback-url", "admin:postback_url", "print a network's postback URL", admin)
+    url.add_argument("network", metavar="NETWORK")
+
+
+def _tracking(add: Add, commands: Any) -> None:
+    postback = _group(commands, "postback", "what networks report")
+    test = add("test", "tracking:try_postback", "try a postback without effect", postback)
+    test.add_argument("network", metavar="NETWORK")
+    test.add_argument("fields", metavar="FIELD=VALUE", nargs="*", type=_field)
+    clicks = _group(commands, "clicks", "what visitors did")
+    export = add("export", "tracking:export_clicks", "write all clicks to a CSV file", clicks)
+    export.add_argument("out", type=Path, metavar="OUT.csv")
+    export.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
+    export.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _field(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
+    return name, value
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code: 0 done, 1 refused with the reason, 2 misused."""
+    parser = build()
+    chosen = parser.parse_args(arguments)
+    if not hasattr(chosen, "run") or chosen.run is None:
+        parser.print_help(sys.stderr)
+        return 2
+    module, function = chosen.run.split(":")
+    outcome = import_module("flowlink.app.outcome")
+    command = getattr(import_module(f"flowlink.app.cli.{module}"), function)
+    return cast("int", outcome.of(command, chosen))

@@ -1,0 +1,60 @@
+"""The roles: everything at once, or pages, edge and worker apart."""
+
+import signal
+import threading
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from flowlink.app import opening, server
+from flowlink.app.outcome import say
+
+
+def up(arguments: Namespace) -> None:
+    """Start PostgreSQL, migrate, and run all roles in this process."""
+    from flowlink.app import up as everything
+
+    everything.run(arguments)
+
+
+def web(arguments: Namespace) -> None:
+    """Serve everything that is asked over HTTP."""
+    from flowlink.app import startup, web as application
+    from flowlink.kernel import clock
+
+    def make() -> Any:
+        app = application.create_app()
+        startup.seed(now=clock.now())
+        return app
+
+    _serve(arguments, make)
+
+
+def edge(arguments: Namespace) -> None:
+    """Serve short links and postbacks alone."""
+    from flowlink.tracking import edge as clicks
+
+    _serve(arguments, lambda: clicks.app)
+
+
+def worker(arguments: Namespace) -> None:
+    """Work until a signal, then let running tasks finish."""
+    from flowlink.kernel import worker as queue
+
+    stop = threading.Event()
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, lambda *_: stop.set())
+    with opening.database(arguments):
+        queue.work(stop)
+
+
+def _serve(arguments: Namespace, make: Callable[[], Any]) -> None:
+    _, loaded = opening.load(arguments)
+    port = loaded.port if arguments.port is None else arguments.port
+    with (
+        server.listen(arguments.host, port) as listener,
+        opening.database(arguments, port=listener.getsockname()[1]),
+    ):
+        serving = server.Server(server.config(make()))
+        serving.when_started = lambda: say(f"flowlink listens on {arguments.host}:{port}")
+        serving.run(sockets=[listener])

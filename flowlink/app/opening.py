@@ -1,0 +1,143 @@
+"""Getting ready: settings, logs, and a migrated database, for every role and command alike."""
+
+import fcntl
+import time
+from argparse import Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+
+from flowlink.app.outcome import Failed
+from flowlink.kernel import db, logs, migrate, settings
+from flowlink.kernel.errors import FlowlinkError
+from flowlink.kernel.postgres import AlreadyRunning, EmbeddedPostgres, running_url
+from flowlink.kernel.settings import Settings
+
+_BUSY_S = 30.0  # how long a command waits for a server that starts or stops right now
+_NO_ANSWER = "the database does not answer: {}"
+
+
+def load(arguments: Namespace, **overrides: Any) -> tuple[Path, Settings]:
+    """The data directory and the settings as they stand.
+
+    :raises Failed: a setting is wrong, or unsafe in production.
+    """
+    try:
+        data: Path = (arguments.data or settings.load(**overrides).data_dir).absolute()
+        return data, settings.load(data, **overrides)
+    except ValidationError as error:
+        raise Failed("\n".join(_problems(error))) from None
+    except OSError as error:
+        raise Failed(f"the data directory cannot be used: {error}") from None
+
+
+def configure(arguments: Namespace, *, port: int | None = None) -> Path:
+    """Use the settings in this process and set up the logs; returns the data directory."""
+    data, loaded = load(arguments)
+    chosen = port or _remembered_port(data)
+    if chosen:
+        _, loaded = load(arguments, port=chosen)
+    settings.use(loaded)
+    logs.configure()
+    return data
+
+
+@contextmanager
+def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path]:
+    """The product's database, connected and up to date, whether `flowlink up` runs or not.
+
+    :raises Failed: it does not answer, or a server of its own needs `flowlink migrate` first.
+    """
+    from flowlink.app import registry
+
+    data = configure(arguments, port=port)
+    with server(data) as url:
+        prepare(url)
+        db.connect(url, pool_size=5)
+        registry.load()
+        try:
+            yield data
+        except (OperationalError, psycopg.OperationalError) as error:
+            raise Failed(_NO_ANSWER.format(_first_line(error))) from error
+        except FlowlinkError as refusal:
+            raise Failed(str(refusal)) from refusal
+        finally:
+            db.disconnect()
+
+
+@contextmanager
+def server(data: Path) -> Generator[str]:
+    """The address of the database's server, started for this while when nobody runs it."""
+    if settings.current().database_url:
+        yield settings.current().database_url
+        return
+    data.mkdir(mode=0o711, parents=True, exist_ok=True)
+    with (data / "users").open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        url, own = _running_or_own(data)
+        try:
+            yield url
+        finally:
+            if own:
+                fcntl.flock(users, fcntl.LOCK_EX)  # other commands may have joined us meanwhile
+                own.stop()
+
+
+def prepare(url: str) -> None:
+    """Migrate the embedded database if that is due; a server of its own waits for the operator."""
+    try:
+        if migrate.is_current(url):
+            return
+        if settings.current().database_url:
+            raise Failed("the database is not at this version: run `flowlink migrate` first")
+        migrate.upgrade(url)
+    except (OperationalError, psycopg.OperationalError) as error:
+        raise Failed(_NO_ANSWER.format(_first_line(error))) from None
+
+
+def remember_port(data: Path, port: int) -> None:
+    """Keep the port, so that links made by other commands lead here."""
+    (data / "port").write_text(f"{port}\n")
+
+
+def _remembered_port(data: Path) -> int | None:
+    try:
+        return int((data / "port").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _running_or_own(data: Path) -> tuple[str, EmbeddedPostgres | None]:
+    until = time.monotonic() + _BUSY_S
+    while True:
+        url = running_url(data)
+        if url:
+            return url, None
+        own = EmbeddedPostgres(data)
+        try:
+            own.start()
+        except AlreadyRunning:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return own.url(), own
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """Which settings are wrong and why, without their values: some are secrets."""
+    found = []
+    for one in error.errors(include_input=False, include_url=False):
+        name = "_".join(str(part) for part in one["loc"]).upper()
+        reason = one["msg"].removeprefix("Value error, ")
+        found.append(f"{name}: {reason}" if name else reason)
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
