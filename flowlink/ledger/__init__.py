@@ -10,24 +10,22 @@ debited: what we owe is positive, what we own negative.
 | | | expected_back: pending, unearned -> network_unconfirmed |
 | | | commission: network_receivable -> available, held |
 | | | reserve: network_receivable -> reserve |
-| | | debt_repaid: network_receivable -> debt |
 | | | revenue: network_receivable -> revenue |
 | | | clawback: reserve, available, held, debt -> network_receivable |
 | | | revenue_back: revenue -> network_receivable |
 | release:<partner>:<currency>:<day> | release | release: reserve -> available, held |
-| | | debt_repaid: reserve -> debt |
 | hold:<id>:placed | hold | hold: available -> held |
 | hold:<id>:lifted | hold | unhold: held -> available |
 | withdrawal:<id>:requested | withdrawal | withdrawal: available -> withdrawing |
-| withdrawal:<id>:returned | withdrawal | withdrawal_back: withdrawing -> available, held, debt |
+| withdrawal:<id>:returned | withdrawal | withdrawal_back: withdrawing -> available, held |
 | withdrawal:<id>:settled | payout | payout: withdrawing -> bank, paypal |
-| withdrawal:<id>:bounced | payout | payout_back: bank, paypal -> available, held, debt |
+| withdrawal:<id>:bounced | payout | payout_back: bank, paypal -> available, held |
 | payment:<network>:<id> | network_payment | network_payment: bank, paypal -> network_receivable |
 | budget:<offer>:<id> | budget | budget: commission_expense -> click_budget |
 | | | budget_back: click_budget -> commission_expense |
-| clicks:<partner>:<offer>:<hour> | clicks | clicks: click_budget -> available, held |
-| | | clicks: click_budget -> reserve, debt |
+| clicks:<partner>:<offer>:<hour> | clicks | clicks: click_budget -> available, held, reserve |
 | | | clicks_back: available, held, reserve, debt -> click_budget |
+| any that gives to a partner | | debt_repaid: what it comes from -> debt |
 | correction:<ticket> | correction | correction: any -> any |
 
 Which kinds a code may join is data (`ledger_posting_rule`), enforced by the posting function.

@@ -116,7 +116,8 @@ INSERT INTO ledger_posting_rule (code, debits, credits) VALUES
   ('expected_back', '{pending,unearned}', '{network_unconfirmed}'),
   ('commission', '{network_receivable}', '{available,held}'),
   ('reserve', '{network_receivable}', '{reserve}'),
-  ('debt_repaid', '{network_receivable,reserve}', '{debt}'),
+  ('debt_repaid',
+   '{network_receivable,click_budget,reserve,held,withdrawing,bank,paypal}', '{debt}'),
   ('revenue', '{network_receivable}', '{revenue}'),
   ('revenue_back', '{revenue}', '{network_receivable}'),
   ('clawback', '{reserve,available,held,debt}', '{network_receivable}'),
@@ -124,13 +125,13 @@ INSERT INTO ledger_posting_rule (code, debits, credits) VALUES
   ('hold', '{available}', '{held}'),
   ('unhold', '{held}', '{available}'),
   ('withdrawal', '{available}', '{withdrawing}'),
-  ('withdrawal_back', '{withdrawing}', '{available,held,debt}'),
+  ('withdrawal_back', '{withdrawing}', '{available,held}'),
   ('payout', '{withdrawing}', '{bank,paypal}'),
-  ('payout_back', '{bank,paypal}', '{available,held,debt}'),
+  ('payout_back', '{bank,paypal}', '{available,held}'),
   ('network_payment', '{bank,paypal}', '{network_receivable}'),
   ('budget', '{commission_expense}', '{click_budget}'),
   ('budget_back', '{click_budget}', '{commission_expense}'),
-  ('clicks', '{click_budget}', '{available,held,reserve,debt}'),
+  ('clicks', '{click_budget}', '{available,held,reserve}'),
   ('clicks_back', '{available,held,reserve,debt}', '{click_budget}');
 INSERT INTO ledger_posting_rule (code, debits, credits)
   SELECT 'correction', array_agg(kind), array_agg(kind) FROM ledger_account_kind;
@@ -164,18 +165,9 @@ LANGUAGE sql SET search_path = pg_catalog, public, pg_temp AS $$
 $$;
 """
 
-# What two entries of one source must have in common, as comparable text.
-PAYLOAD = """
-CREATE FUNCTION ledger_payload(
-  kind text, debits bigint[], credits bigint[], amounts bigint[], codes text[]
-) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT concat_ws(' ', kind, string_agg(concat_ws(' ', d, c, a, code), ',' ORDER BY leg))
-    FROM unnest(debits, credits, amounts, codes) WITH ORDINALITY AS t (d, c, a, code, leg)
-$$;
-"""
-
-# Entries and transfers come as columns. A transfer names its entry and its accounts by place,
-# and transfers stand in the order of their entries. The answer has one row an entry, in order.
+# Entries and transfers come as columns, amounts as millionths up to a billion units. A transfer
+# names its entry and its accounts by place, and transfers stand in the order of their entries.
+# The answer has one row an entry, in that order.
 POST = """
 CREATE FUNCTION ledger_post(
   at timestamptz, kinds text[], owners text[], currencies text[],
@@ -222,7 +214,7 @@ BEGIN
   -- Each time round, a simultaneous call has just posted one of our sources: look again.
   FOR attempt IN 0..cardinality(sources) LOOP
   BEGIN
-    balances := array_fill(NULL::bigint, ARRAY[cardinality(numbers)]);
+    balances := array_fill(NULL::bigint, ARRAY[cardinality(kinds)]);
     floors := balances; ceilings := balances;
     -- All locks at once and in one order; an attempt undone gives them back, so the next one,
     -- too, takes them all in order. What is read under them cannot change any more.
@@ -244,10 +236,9 @@ BEGIN
       known_payloads := array_fill(NULL::text, ARRAY[cardinality(sources)]);
       payloads := known_payloads;
       FOR found IN
-        SELECT l.entry, ledger_payload(entry_kinds[l.entry],
-                 array_agg(numbers[l.debit] ORDER BY l.place),
-                 array_agg(numbers[l.credit] ORDER BY l.place),
-                 array_agg(l.amount ORDER BY l.place), array_agg(l.code ORDER BY l.place)) AS payload
+        SELECT l.entry, concat_ws(' ', entry_kinds[l.entry], string_agg(
+                 concat_ws(' ', numbers[l.debit], numbers[l.credit], l.amount, l.code),
+                 ',' ORDER BY l.place)) AS payload
           FROM unnest(entries, debits, credits, amounts, codes)
                WITH ORDINALITY AS l (entry, debit, credit, amount, code, place)
          GROUP BY l.entry
@@ -255,9 +246,9 @@ BEGIN
         payloads[found.entry] := found.payload;
       END LOOP;
       FOR found IN
-        SELECT s.place, e.id, ledger_payload(e.kind,
-                 array_agg(t.debit ORDER BY t.leg), array_agg(t.credit ORDER BY t.leg),
-                 array_agg(t.amount ORDER BY t.leg), array_agg(t.code ORDER BY t.leg)) AS payload
+        SELECT s.place, e.id, concat_ws(' ', e.kind, string_agg(
+                 concat_ws(' ', t.debit, t.credit, t.amount, t.code),
+                 ',' ORDER BY t.leg)) AS payload
           FROM unnest(sources) WITH ORDINALITY AS s (source, place)
           JOIN ledger_entry AS e USING (source)
           JOIN ledger_transfer AS t ON t.entry_id = e.id
@@ -380,18 +371,17 @@ ALTER TABLE ledger_posting_rule OWNER TO flowlink_ledger;
 ALTER SEQUENCE ledger_serial OWNER TO flowlink_ledger;
 ALTER SEQUENCE ledger_system_serial OWNER TO flowlink_ledger;
 ALTER FUNCTION ledger_open OWNER TO flowlink_ledger;
-ALTER FUNCTION ledger_payload OWNER TO flowlink_ledger;
 ALTER FUNCTION ledger_post OWNER TO flowlink_ledger;
 REVOKE ALL ON ledger_currency, ledger_account_kind, ledger_account, ledger_balance, ledger_entry,
   ledger_transfer, ledger_posting_rule, ledger_serial, ledger_system_serial,
   ledger_transfer_number_seq FROM flowlink_app;
 GRANT SELECT ON ledger_currency, ledger_account_kind, ledger_account, ledger_balance, ledger_entry,
   ledger_transfer, ledger_posting_rule TO flowlink_app;
-REVOKE ALL ON FUNCTION ledger_open, ledger_payload, ledger_post FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger_open, ledger_post FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_post TO flowlink_app;
 """
 
 
 def upgrade() -> None:
-    for script in (TABLES, RULES, OPEN, PAYLOAD, POST, GUARDS, OWNERSHIP):
+    for script in (TABLES, RULES, OPEN, POST, GUARDS, OWNERSHIP):
         op.execute(script)
