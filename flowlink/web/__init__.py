@@ -1,1 +1,1 @@
-"""How pages and answers are made: rendering, forms, sessions, errors, paging and the macro library."""
+"""How pages and answers are made: rendering, forms, sessions, errors, paging, macros."""

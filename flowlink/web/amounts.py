@@ -1,0 +1,17 @@
+"""The one way in which an amount leaves as JSON."""
+
+from typing import TypedDict
+
+from flowlink.kernel.money import Money
+
+
+class Amount(TypedDict):
+    """Whole cents as a decimal number in a string: JSON numbers are floats to too many readers."""
+
+    amount: str
+    currency: str
+
+
+def money_json(money: Money) -> Amount:
+    """`{"amount": "12.34", "currency": "EUR"}`, rounded half even to cents (spec 7)."""
+    return {"amount": f"{money.round_cents().decimal():.2f}", "currency": money.currency}

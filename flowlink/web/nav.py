@@ -1,0 +1,80 @@
+"""The navigation: which sections a reader sees, and which of them is open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fastapi import Request
+
+from flowlink.web.i18n import mark
+
+
+@dataclass(frozen=True)
+class Item:
+    """A section: where it is, what it is called (a msgid), who sees it."""
+
+    href: str
+    label: str
+    audience: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """An item as one page shows it."""
+
+    href: str
+    label: str
+    current: bool
+
+
+_ITEMS = (
+    Item("/partners", mark("Earn with us"), "visitor"),
+    Item("/partners/leaderboard", mark("Leaderboard"), "visitor"),
+    Item("/partners/faq", mark("Questions"), "visitor"),
+    Item("/partner/portal", mark("Portal"), "partner"),
+    Item("/partner/links", mark("Links"), "partner"),
+    Item("/partners/earnings", mark("Earnings"), "partner"),
+    Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
+    Item("/admin/monitoring", mark("Monitoring"), "operator"),
+    Item("/admin/partners", mark("Partners"), "operator"),
+    Item("/admin/offers", mark("Offers"), "operator"),
+    Item("/admin/networks", mark("Networks"), "operator"),
+    Item("/admin/postbacks", mark("Postbacks"), "operator"),
+    Item("/ops/holds", mark("Holds"), "operator"),
+    Item("/ops/payouts/pending", mark("Withdrawals"), "operator"),
+    Item("/admin/payouts", mark("Payouts"), "operator"),
+    Item("/admin/jobs", mark("Jobs"), "operator"),
+    Item("/admin/mails", mark("Mails"), "operator"),
+    Item("/admin/audit", mark("Audit"), "operator"),
+    Item("/admin/settings", mark("Settings"), "operator"),
+)
+
+
+def sections(request: Request, viewer: Any) -> Sequence[Section]:
+    """The sections this reader may open and this installation has, in their order."""
+    here = request.url.path
+    paths = _paths(request.app)
+    shown = [item for item in _ITEMS if item.audience in audiences(viewer) and item.href in paths]
+    opened = max((i.href for i in shown if _within(here, i.href)), key=len, default="")
+    return [Section(item.href, item.label, item.href == opened) for item in shown]
+
+
+def audiences(viewer: Any) -> set[str]:
+    """What a reader is, for the navigation."""
+    if viewer is None:
+        return {"visitor"}
+    hats = {"operator"} if viewer.is_operator else set()
+    if viewer.partner_id is not None or not hats:
+        hats.add("partner")
+    return hats
+
+
+def _within(path: str, href: str) -> bool:
+    return path == href or path.startswith(f"{href}/")
+
+
+@lru_cache(maxsize=8)
+def _paths(app: Any) -> frozenset[str]:
+    """The paths that the application serves; a section without its page is not shown."""
+    return frozenset(getattr(route, "path", "") for route in app.routes)

@@ -1,0 +1,1 @@
+"""What builds the product: assets and message catalogues. Not part of the installed package."""
