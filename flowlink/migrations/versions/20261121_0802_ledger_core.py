@@ -82,6 +82,12 @@ CREATE INDEX ix_ledger_transfer_debit_number ON ledger_transfer (debit, number)
   WHERE debit >= 1000000000;
 CREATE INDEX ix_ledger_transfer_credit_number ON ledger_transfer (credit, number)
   WHERE credit >= 1000000000;
+CREATE VIEW ledger_side AS  -- every transfer as seen from each of its two accounts
+  SELECT debit AS account, debit_shard AS shard, number, entry_id, code, -amount AS amount,
+         debit_after AS after
+    FROM ledger_transfer
+  UNION ALL
+  SELECT credit, credit_shard, number, entry_id, code, amount, credit_after FROM ledger_transfer;
 
 CREATE TABLE ledger_posting_rule (
   code text NOT NULL CONSTRAINT pk_ledger_posting_rule PRIMARY KEY,
@@ -368,15 +374,16 @@ ALTER TABLE ledger_balance OWNER TO flowlink_ledger;
 ALTER TABLE ledger_entry OWNER TO flowlink_ledger;
 ALTER TABLE ledger_transfer OWNER TO flowlink_ledger;
 ALTER TABLE ledger_posting_rule OWNER TO flowlink_ledger;
+ALTER VIEW ledger_side OWNER TO flowlink_ledger;
 ALTER SEQUENCE ledger_serial OWNER TO flowlink_ledger;
 ALTER SEQUENCE ledger_system_serial OWNER TO flowlink_ledger;
 ALTER FUNCTION ledger_open OWNER TO flowlink_ledger;
 ALTER FUNCTION ledger_post OWNER TO flowlink_ledger;
 REVOKE ALL ON ledger_currency, ledger_account_kind, ledger_account, ledger_balance, ledger_entry,
-  ledger_transfer, ledger_posting_rule, ledger_serial, ledger_system_serial,
+  ledger_transfer, ledger_side, ledger_posting_rule, ledger_serial, ledger_system_serial,
   ledger_transfer_number_seq FROM flowlink_app;
 GRANT SELECT ON ledger_currency, ledger_account_kind, ledger_account, ledger_balance, ledger_entry,
-  ledger_transfer, ledger_posting_rule TO flowlink_app;
+  ledger_transfer, ledger_side, ledger_posting_rule TO flowlink_app;
 REVOKE ALL ON FUNCTION ledger_open, ledger_post FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_post TO flowlink_app;
 """
