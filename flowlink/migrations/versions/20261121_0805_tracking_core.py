@@ -46,7 +46,8 @@ CREATE TABLE tracking_offer (
   created_at timestamptz NOT NULL,
   CONSTRAINT ck_tracking_offer_mode CHECK (mode IN ('cpc', 'revshare')),
   CONSTRAINT ck_tracking_offer_share CHECK (share_bps BETWEEN 0 AND 10000),
-  CONSTRAINT ck_tracking_offer_cpc CHECK ((mode = 'cpc') = (cpc_micro IS NOT NULL) AND cpc_micro > 0),
+  CONSTRAINT ck_tracking_offer_cpc
+    CHECK ((mode = 'cpc') = (cpc_micro IS NOT NULL) AND cpc_micro > 0),
   CONSTRAINT ck_tracking_offer_budget CHECK (budget_micro >= 0 AND daily_budget_micro >= 0)
 );
 CREATE INDEX ix_tracking_offer_network_id ON tracking_offer (network_id);

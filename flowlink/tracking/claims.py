@@ -1,0 +1,152 @@
+"""What a postback claims, read through its network's own map. Nothing here touches the database."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from urllib.parse import parse_qsl, unquote_plus
+
+from flowlink.kernel.money import MICRO, Money
+from flowlink.tracking.models import AmountUnit, Network, Status
+from flowlink.tracking.networks import CURRENCIES
+
+ABSURD = Money(100_000 * MICRO)
+_AMOUNT = re.compile(r"[+-]?[0-9]{1,12}(?:[.,][0-9]{1,12})?")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")  # 1,234 may be either number: ask a person
+_LONGEST = {"subid": 300, "txn_id": 200, "goal": 100, "status": 64, "amount": 40, "currency": 8}
+_HIDDEN = "***"
+
+
+class Unreadable(Exception):
+    """The postback does not say clearly what it wants; `reason` is the machine's word for why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the network says: of which click, which event, what it is worth and how it stands."""
+
+    subid: str
+    txn_id: str | None
+    goal: str
+    status: Status
+    amount: Money | None
+
+
+def fields_of(query: str, content_type: str, body: bytes) -> dict[str, list[str]]:
+    """All fields of a request by name, from its query and its form or JSON body."""
+    found: dict[str, list[str]] = {}
+    pairs = _pairs(query)
+    if _is_json(content_type):
+        pairs += _json_pairs(body)
+    elif body:
+        pairs += _pairs(body.decode("latin-1"))
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def without_key(query: str) -> str:
+    """The query or form with its key taken out: a stored request must not tell the secret."""
+    return "&".join(_masked(piece) for piece in query.split("&"))
+
+
+def body_without_key(content_type: str, body: bytes) -> bytes:
+    """The same of a body."""
+    if not _is_json(content_type):
+        return without_key(body.decode("latin-1")).encode("latin-1")
+    loaded = _loaded(body)
+    if isinstance(loaded, dict) and "key" in loaded:
+        return json.dumps({**loaded, "key": _HIDDEN}).encode()
+    return body
+
+
+def read(network: Network, given: Mapping[str, list[str]]) -> Claim:
+    """:raises Unreadable: an amount, currency or status that is not to be guessed at."""
+    values = {name: _value(given, theirs, name) for name, theirs in network.fields.items()}
+    status = _status(network, values["status"])
+    _check_currency(network, values["currency"])
+    return Claim(
+        subid=values["subid"],
+        txn_id=values["txn_id"] or None,
+        goal=values["goal"],
+        status=status,
+        amount=_amount(values["amount"], AmountUnit(network.amount_unit)),
+    )
+
+
+def _value(given: Mapping[str, list[str]], theirs: str, ours: str) -> str:
+    values = {value.strip() for value in given.get(theirs, [])} or {""}
+    if len(values) > 1:
+        raise Unreadable("repeated_field")
+    (value,) = values
+    if "\x00" in value or len(value) > _LONGEST[ours]:
+        raise Unreadable(f"unreadable_{ours}")
+    return value
+
+
+def _status(network: Network, word: str) -> Status:
+    if not word:
+        if network.default_status is None:
+            raise Unreadable("missing_status")
+        return Status(network.default_status)
+    meaning = network.statuses.get(word.lower())
+    if meaning is None:
+        raise Unreadable("unknown_status")
+    return Status(meaning)
+
+
+def _check_currency(network: Network, code: str) -> None:
+    currency = network.fixed_currency or code.upper() or "EUR"
+    if currency not in CURRENCIES:
+        raise Unreadable("unsupported_currency")
+
+
+def _amount(text: str, unit: AmountUnit) -> Money | None:
+    if not text:
+        return None
+    if not _AMOUNT.fullmatch(text) or _THOUSANDS.fullmatch(text):
+        raise Unreadable("unreadable_amount")
+    number = Decimal(text.replace(",", "."))
+    money = Money.exact(number / 100 if unit == AmountUnit.CENTS else number)
+    if money.micro < 0:
+        raise Unreadable("negative_amount")
+    if money > ABSURD:
+        raise Unreadable("absurd_amount")
+    return money
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.lower().startswith("application/json")
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=True, errors="replace")
+
+
+def _loaded(body: bytes) -> object:
+    try:
+        return json.loads(body, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _json_pairs(body: bytes) -> list[tuple[str, str]]:
+    """The members of a JSON object that hold plain values; numbers stay as they were written."""
+    loaded = _loaded(body)
+    members = loaded.items() if isinstance(loaded, dict) else ()
+    return [(_plain(name), "" if value is None else _plain(str(value))) for name, value in members]
+
+
+def _plain(text: str) -> str:
+    """Text that can be stored: JSON may hold halves of characters."""
+    return text.encode(errors="replace").decode()
+
+
+def _masked(piece: str) -> str:
+    name, equals, _ = piece.partition("=")
+    return f"{name}={_HIDDEN}" if equals and unquote_plus(name).strip() == "key" else piece

@@ -1,0 +1,72 @@
+"""What a network's word does to a conversion: the table of the module's docstring as a function."""
+
+from dataclasses import dataclass
+
+from flowlink.tracking.models import Result, Status
+
+ALREADY_KNOWN = "already_known"
+OUT_OF_ORDER = "out_of_order"
+FINAL = "final"
+MISSING_AMOUNT = "missing_amount"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What we believe of a conversion. `was_approved`: at some time, not only now."""
+
+    status: Status
+    amount_micro: int
+    was_approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a word does: with OK the conversion becomes this status and amount, else nothing."""
+
+    result: Result
+    reason: str | None
+    status: Status
+    amount_micro: int
+
+
+def decide(state: State | None, *, status: Status, amount_micro: int | None) -> Step:
+    """The step from `state` (None: a new conversion) when a network says `status` and an amount.
+
+    A final state is never left because a message came late or twice. Taking back what was once
+    approved is a reversal, whatever the network calls it, and is final; only a conversion that was
+    rejected without ever having been approved may still be approved.
+    """
+    if state is None:
+        return _begun(status, amount_micro)
+    if state.status == Status.REVERSED:
+        return _kept(state, ALREADY_KNOWN if status == Status.REVERSED else FINAL)
+    if state.status == Status.REJECTED:
+        return _rejected(state, status, amount_micro)
+    if status == Status.PENDING and state.status == Status.APPROVED:
+        return _kept(state, OUT_OF_ORDER)
+    if status in {Status.REJECTED, Status.REVERSED}:
+        taken_back = Status.REVERSED if state.status == Status.APPROVED else status
+        return Step(Result.OK, None, taken_back, state.amount_micro)
+    amount = state.amount_micro if amount_micro is None else amount_micro
+    if (status, amount) == (state.status, state.amount_micro):
+        return _kept(state, ALREADY_KNOWN)
+    return Step(Result.OK, None, status, amount)
+
+
+def _begun(status: Status, amount_micro: int | None) -> Step:
+    if amount_micro is None and status in {Status.PENDING, Status.APPROVED}:
+        return Step(Result.QUARANTINED, MISSING_AMOUNT, status, 0)
+    return Step(Result.OK, None, status, amount_micro or 0)
+
+
+def _rejected(state: State, status: Status, amount_micro: int | None) -> Step:
+    if status == Status.APPROVED and not state.was_approved:
+        amount = state.amount_micro if amount_micro is None else amount_micro
+        return Step(Result.OK, "approved_after_rejection", status, amount)
+    if status in {Status.REJECTED, Status.REVERSED}:
+        return _kept(state, ALREADY_KNOWN)
+    return _kept(state, OUT_OF_ORDER if status == Status.PENDING else FINAL)
+
+
+def _kept(state: State, reason: str) -> Step:
+    return Step(Result.DUPLICATE, reason, state.status, state.amount_micro)

@@ -1,0 +1,81 @@
+"""Names that operators and partners choose: networks, offers, slugs of links; and random codes."""
+
+import re
+import secrets
+
+from flowlink.kernel.errors import Invalid
+
+CODE_LENGTH = 8
+_UNAMBIGUOUS = "abcdefghjkmnpqrstuvwxyz23456789"
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,48}[A-Za-z0-9]")
+_KEPT = re.compile(r"(?:ast|par|lnk|off|net|cnv|pb|clk)_", re.IGNORECASE)
+_RESERVED = frozenset(
+    (
+        "admin",
+        "api",
+        "app",
+        "assets",
+        "default",
+        "docs",
+        "favicon",
+        "flowlink",
+        "go",
+        "health",
+        "healthz",
+        "help",
+        "l",
+        "login",
+        "logout",
+        "metrics",
+        "new",
+        "null",
+        "ops",
+        "partner",
+        "partners",
+        "readyz",
+        "robots",
+        "root",
+        "static",
+        "support",
+        "undefined",
+        "www",
+    )
+)
+
+
+class BadName(Invalid):
+    message = "A name has up to 40 small letters, digits and hyphens."
+    field = "name"
+
+
+class BadSlug(Invalid):
+    message = "A short name has 3 to 50 letters, digits, hyphens or underscores."
+    field = "slug"
+
+
+class ReservedSlug(Invalid):
+    message = "This short name is reserved."
+    field = "slug"
+
+
+def check_name(text: str) -> str:
+    """:raises BadName: not a slug of small letters, digits and hyphens."""
+    if _NAME.fullmatch(text) is None:
+        raise BadName
+    return text
+
+
+def check_slug(text: str) -> str:
+    """:raises BadSlug: :raises ReservedSlug: a word of ours, or what looks like one of our ids."""
+    slug = text.strip()
+    if _SLUG.fullmatch(slug) is None:
+        raise BadSlug
+    if slug.lower() in _RESERVED or _KEPT.match(slug):
+        raise ReservedSlug
+    return slug
+
+
+def random_code() -> str:
+    """A code that can be read aloud and typed: no 0 and o, no 1, l and i."""
+    return "".join(secrets.choice(_UNAMBIGUOUS) for _ in range(CODE_LENGTH))

@@ -1,0 +1,236 @@
+"""Networks: how those who pay for conversions speak. A network is data, not code.
+
+`fields` says which of its parameters holds what we call subid, amount, currency, status, txn_id
+and goal; `statuses` says which of its words means pending, approved, rejected or reversed. The
+parameters `network` and `key` are ours and always called so.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_network
+from urllib.parse import quote_plus
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from flowlink.kernel import audit, crypto, ids
+from flowlink.kernel.errors import Invalid, NotFound, Refused
+from flowlink.tracking import names
+from flowlink.tracking.ids import NETWORK
+from flowlink.tracking.models import AmountUnit, Network, Status
+
+DIRECT = "direct"
+CURRENCIES = frozenset({"EUR"})
+FIELDS: Mapping[str, str] = {
+    name: name for name in ("subid", "amount", "currency", "status", "txn_id", "goal")
+}
+STATUSES: Mapping[str, str] = {status.value: status.value for status in Status} | {
+    "lead": "pending",
+    "hold": "pending",
+    "new": "pending",
+    "waiting": "pending",
+    "sale": "approved",
+    "confirmed": "approved",
+    "accepted": "approved",
+    "paid": "approved",
+    "declined": "rejected",
+    "refused": "rejected",
+    "cancelled": "rejected",
+    "canceled": "rejected",
+    "invalid": "rejected",
+    "refunded": "reversed",
+    "refund": "reversed",
+    "chargeback": "reversed",
+    "returned": "reversed",
+}
+_PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_LONGEST_WORD = 64
+_SHORTEST_KEY, _LONGEST_KEY = 16, 200
+_LOOKBACK_DAYS = 90
+
+
+class UnknownNetwork(NotFound):
+    message = "There is no network of this name."
+    field = "network"
+
+
+class NetworkExists(Refused):
+    message = "A network of this name exists already."
+    field = "name"
+
+
+class BadField(Invalid):
+    message = "“%(name)s” is not a field of a postback, or not a possible parameter."
+    field = "fields"
+
+
+class BadStatusWord(Invalid):
+    message = "“%(name)s” has to mean pending, approved, rejected or reversed."
+    field = "statuses"
+
+
+class BadAddress(Invalid):
+    message = "“%(name)s” is not an IP address or network."
+    field = "addresses"
+
+
+class BadCurrency(Invalid):
+    message = "Only amounts in EUR are accepted now."
+    field = "currency"
+
+
+class BadKey(Invalid):
+    message = "A key has 16 to 200 plain characters and belongs to one network only."
+    field = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkIn:
+    """What an operator says about a network; what is left out is as `direct` has it."""
+
+    name: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    click_param: str | None = None
+    default_status: Status | None = Status.APPROVED
+    amount_unit: AmountUnit = AmountUnit.UNITS
+    currency: str | None = None
+    key: str | None = None
+    addresses: Sequence[str] = ()
+    rebill: bool = False
+    lookback_days: int = _LOOKBACK_DAYS
+
+
+def create(
+    session: Session, *, given: NetworkIn, actor: str, now: datetime, ip: str = ""
+) -> Network:
+    """Add a network; its key is made unless one is given.
+
+    :raises NetworkExists: the name is taken.
+    :raises BadField: :raises BadStatusWord: :raises BadAddress: :raises BadCurrency:
+    :raises BadKey:
+    """
+    name = names.check_name(given.name)
+    fields = _checked_fields(given.fields)
+    key = _checked_key(session, given.key)
+    values = insert(Network).values(
+        name=name,
+        click_param=_parameter(given.click_param or fields["subid"]),
+        fields=fields,
+        statuses=_checked_statuses(given.statuses),
+        default_status=given.default_status,
+        amount_unit=given.amount_unit,
+        fixed_currency=_checked_currency(given.currency),
+        addresses=[_checked_address(text) for text in given.addresses],
+        rebill=given.rebill,
+        lookback_days=given.lookback_days,
+        active=True,
+        created_at=now,
+        key_sealed=crypto.encrypt(key.encode()),
+        key_digest=crypto.digest(key),
+    )
+    added = values.on_conflict_do_nothing(index_elements=["name"]).returning(Network)
+    network = session.scalars(added).one_or_none()
+    if network is None:
+        raise NetworkExists
+    audit.record(
+        session, actor, "network.created", ids.public(NETWORK, network.id), now, ip, name=name
+    )
+    return network
+
+
+def named(session: Session, name: str) -> Network:
+    """The network of this name, or with this public id.
+
+    :raises UnknownNetwork: there is none.
+    """
+    wanted = Network.name == name
+    if name.startswith(f"{NETWORK}_"):
+        wanted = Network.id == ids.parse(NETWORK, name)
+    network = session.scalar(select(Network).where(wanted))
+    if network is None:
+        raise UnknownNetwork
+    return network
+
+
+def by_key(session: Session, key: str) -> Network | None:
+    return session.scalar(select(Network).where(Network.key_digest == crypto.digest(key)))
+
+
+def key_of(network: Network) -> str:
+    """The key that the network sends with each postback: for operators' eyes."""
+    return crypto.decrypt(network.key_sealed).decode()
+
+
+def key_fits(network: Network, key: str) -> bool:
+    """Whether this is the network's key; takes as long for a wrong one as for the right one."""
+    return crypto.same(crypto.digest(key).hex(), network.key_digest.hex())
+
+
+def postback_url(network: Network, *, base_url: str) -> str:
+    """The address to enter at the network, with our key and a `{place}` for each of its values."""
+    places = [f"{quote_plus(network.fields[name])}={{{name}}}" for name in FIELDS]
+    head = f"network={quote_plus(network.name)}&key={quote_plus(key_of(network))}"
+    return f"{base_url}/aff/postback?{head}&{'&'.join(places)}"
+
+
+def seed(session: Session, *, now: datetime) -> Network:
+    """The network `direct` of a fresh installation (spec 8)."""
+    found = session.scalar(select(Network).where(Network.name == DIRECT))
+    return found or create(session, given=NetworkIn(name=DIRECT), actor="seed", now=now)
+
+
+def _checked_key(session: Session, given: str | None) -> str:
+    key = crypto.token() if given is None else given
+    if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise BadKey
+    if by_key(session, key) is not None:
+        raise BadKey
+    return key
+
+
+def _checked_fields(given: Mapping[str, str]) -> dict[str, str]:
+    """Our name -> the network's, whichever way round it was written."""
+    fields = dict(FIELDS)
+    for left, right in given.items():
+        ours, theirs = (left, right) if left in FIELDS else (right, left)
+        if ours not in FIELDS:
+            raise BadField(name=ours)
+        fields[ours] = _parameter(theirs)
+    if len(set(fields.values())) < len(fields):
+        raise BadField(name=max(fields.values(), key=list(fields.values()).count))
+    return fields
+
+
+def _parameter(name: str) -> str:
+    if _PARAMETER.fullmatch(name) is None or name.lower() in {"network", "key"}:
+        raise BadField(name=name)
+    return name
+
+
+def _checked_statuses(given: Mapping[str, str]) -> dict[str, str]:
+    """The network's word in small letters -> ours. Ours themselves are always understood."""
+    ours = {status.value for status in Status}
+    words = {} if given else dict(STATUSES)
+    for left, right in given.items():
+        word, meaning = (left, right) if right in ours else (right, left)
+        if meaning not in ours or not 0 < len(word) <= _LONGEST_WORD or "\x00" in word:
+            raise BadStatusWord(name=word)
+        words[word.strip().lower()] = meaning
+    return {status: status for status in ours} | words
+
+
+def _checked_currency(code: str | None) -> str | None:
+    if code is not None and code.upper() not in CURRENCIES:
+        raise BadCurrency
+    return code.upper() if code else None
+
+
+def _checked_address(text: str) -> str:
+    try:
+        return str(ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise BadAddress(name=text) from None
