@@ -32,6 +32,13 @@ def of_user(session: Session, user_id: UserId) -> Partner | None:
     return session.scalars(select(Partner).where(Partner.user_id == user_id)).one_or_none()
 
 
+def active_of_user(session: Session, user_id: UserId) -> PartnerId | None:
+    """The partner that a user is, once approved: what the app tells `identity.hats`."""
+    partner = of_user(session, user_id)
+    active = partner is not None and partner.status == PartnerStatus.ACTIVE
+    return PartnerId(partner.id) if partner is not None and active else None
+
+
 def get(session: Session, partner_id: PartnerId) -> Partner:
     """:raises UnknownPartner:"""
     partner = session.get(Partner, partner_id)

@@ -25,7 +25,7 @@ class OldTerms(Refused):
 
 
 class AlreadyDecided(Refused):
-    message = "This partner is already %(status)s."
+    message = "This application was decided already."
 
 
 class ReasonMissing(Invalid):
@@ -145,7 +145,7 @@ def _waiting(session: Session, partner_id: PartnerId) -> Partner:
     if not found:
         raise queries.UnknownPartner
     if found[0].status != PartnerStatus.PENDING:
-        raise AlreadyDecided(status=found[0].status)
+        raise AlreadyDecided
     return found[0]
 
 

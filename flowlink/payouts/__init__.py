@@ -15,13 +15,13 @@ Withdrawal, spec 3. The same table stands as CHECK constraint on its events.
 
 | from | to | by | money |
 |---|---|---|---|
-| – | requested | the partner | available -> withdrawing |
-| requested | approved | policy, or a person who did not ask for it | – |
+| - | requested | the partner | available -> withdrawing |
+| requested | approved | policy, or a person who did not ask for it | - |
 | requested, approved | rejected | an operator, with a reason | withdrawing -> available |
-| approved | in_run | a payout run takes it | – |
-| in_run | approved | the run is given up before it is sent | – |
-| in_run | sent | the run is sent; unknown until the provider answers | – |
-| approved, sent | settled | an operator with a reference, or the provider | withdrawing -> bank, paypal |
+| approved | in_run | a payout run takes it | - |
+| in_run | approved | the run is given up before it is sent | - |
+| in_run | sent | the run is sent; unknown until the provider answers | - |
+| approved, sent | settled | an operator with a reference, the provider | withdrawing -> bank, paypal |
 | approved, sent | failed | an operator or the provider, with a reason | withdrawing -> available |
 | sent | returned | the provider, with a reason | withdrawing -> available |
 | settled | returned | an operator or the provider, with a reason | bank, paypal -> available |

@@ -95,7 +95,9 @@ class ReserveLot(Base):
             unique=True,
             postgresql_where=text("released_at IS NULL"),
         ),
-        Index("ix_payouts_reserve_lot_due", "release_on", postgresql_where=text("released_at IS NULL")),
+        Index(
+            "ix_payouts_reserve_lot_due", "release_on", postgresql_where=text("released_at IS NULL")
+        ),
     )
 
     id: Mapped[Key]
@@ -153,7 +155,7 @@ class Withdrawal(Base):
             name="state",
         ),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint("approved_by <> requested_by", name="four_eyes"),
+        CheckConstraint("approver_id <> requester_id", name="four_eyes"),
         CheckConstraint("NOT needs_person OR approved_by <> 'policy'", name="person"),
         CheckConstraint(
             "state IN ('requested', 'rejected') OR approved_by IS NOT NULL", name="approved"
@@ -179,8 +181,9 @@ class Withdrawal(Base):
     state: Mapped[State] = mapped_column(Text)
     needs_person: Mapped[bool]
     once: Mapped[str | None] = mapped_column(Text)
-    requested_by: Mapped[str] = mapped_column(Text)
+    requester_id: Mapped[UUID] = mapped_column(ForeignKey("identity_user.id"))
     approved_by: Mapped[str | None] = mapped_column(Text)
+    approver_id: Mapped[UUID | None] = mapped_column(ForeignKey("identity_user.id"))
     reference: Mapped[str] = mapped_column(Text, server_default=text("''"))
     reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
     created_at: Mapped[datetime]

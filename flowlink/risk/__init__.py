@@ -6,6 +6,6 @@ under which that partner's money moves. So a payout either sees a hold or is don
 
 | from | to | by |
 |---|---|---|
-| – | open | a rule, or an operator |
+| - | open | a rule, or an operator |
 | open | lifted | an operator, with a reason |
 """

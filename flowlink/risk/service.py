@@ -8,9 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import audit, db, events
+from flowlink.identity import queries as identity
+from flowlink.identity.ids import UserId
+from flowlink.kernel import audit, db, events, settings
 from flowlink.kernel.errors import Invalid, Refused
 from flowlink.kernel.policy import Policy
+from flowlink.notify import service as notify
 from flowlink.partners import ids as partner_ids, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.risk.models import Flag, Hold, Standing
@@ -83,6 +86,7 @@ def place_hold(
     subject = partner_ids.public(partner_id)
     facts = {"flag": str(flag), "reason": hold.reason, "evidence": evidence}
     audit.record(session, actor, "placed hold", subject, now, ip, **facts)
+    _write_to(session, hold, template="risk/email/hold_placed", now=now)
     return hold
 
 
@@ -112,6 +116,7 @@ def lift_hold(
     subject = partner_ids.public(partner_id)
     facts = {"flags": [str(hold.flag) for hold in lifted], "reason": reason.strip()}
     audit.record(session, actor, "lifted hold", subject, now, ip, **facts)
+    _write_to(session, lifted[0], template="risk/email/hold_lifted", now=now)
     return lifted
 
 
@@ -122,7 +127,19 @@ def _open(session: Session, partner_ids: Collection[PartnerId]) -> Sequence[Hold
     return session.scalars(fresh).all()
 
 
-def _tell(session: Session, name: str, hold: Hold) -> None:
-    events.emit(
-        session, name, {"hold_id": str(hold.id), "partner_id": str(hold.partner_id)}
+def _write_to(session: Session, hold: Hold, *, template: str, now: datetime) -> None:
+    """Tell the partner, with the reason (spec 3)."""
+    user_id = UserId(partners.get(session, PartnerId(hold.partner_id)).user_id)
+    notify.send(
+        session,
+        to=identity.email_of(session, user_id),
+        template=template,
+        lang=identity.lang_of(session, user_id),
+        context={"reason": hold.reason, "url": f"{settings.current().url}/partner/portal"},
+        source=f"{template}:{hold.id}",
+        now=now,
     )
+
+
+def _tell(session: Session, name: str, hold: Hold) -> None:
+    events.emit(session, name, {"hold_id": str(hold.id), "partner_id": str(hold.partner_id)})

@@ -92,14 +92,17 @@ CREATE TABLE payouts_withdrawal (
               'returned')),
   needs_person boolean NOT NULL,
   once text,
-  requested_by text NOT NULL,
+  requester_id uuid NOT NULL
+    CONSTRAINT fk_payouts_withdrawal_requester_id REFERENCES identity_user (id),
   approved_by text,
+  approver_id uuid
+    CONSTRAINT fk_payouts_withdrawal_approver_id REFERENCES identity_user (id),
   reference text NOT NULL DEFAULT '',
   reason text NOT NULL DEFAULT '',
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   CONSTRAINT uq_payouts_withdrawal_partner_id_once UNIQUE (partner_id, once),
-  CONSTRAINT ck_payouts_withdrawal_four_eyes CHECK (approved_by <> requested_by),
+  CONSTRAINT ck_payouts_withdrawal_four_eyes CHECK (approver_id <> requester_id),
   CONSTRAINT ck_payouts_withdrawal_person CHECK (NOT needs_person OR approved_by <> 'policy'),
   CONSTRAINT ck_payouts_withdrawal_approved
     CHECK (state IN ('requested', 'rejected') OR approved_by IS NOT NULL),

@@ -1,0 +1,84 @@
+"""Who is asking, as a partner: what routes above can require."""
+
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+
+from flowlink.identity.deps import ApiKey, MaybeUser
+from flowlink.identity.queries import Principal
+from flowlink.kernel.errors import Forbidden, NotSignedIn
+from flowlink.partners import queries
+from flowlink.partners.ids import PartnerId
+from flowlink.partners.models import Partner, PartnerStatus
+from flowlink.web.sessions import Db
+
+JOIN = "/partners/join"
+_READING = {"GET", "HEAD", "OPTIONS"}
+
+
+class NotPartner(Forbidden):
+    message = "This is for partners. Please join first."
+
+
+class NotActive(Forbidden):
+    message = "Your partner account is not open."
+
+
+class NotWithThisKey(Forbidden):
+    message = "This key may not do this."
+
+
+def require_partner(request: Request, session: Db, key: ApiKey, user_id: MaybeUser) -> PartnerId:
+    """The active partner behind the session or the API key.
+
+    :raises NotSignedIn: nobody. :raises NotPartner: :raises NotActive: for programs; a reader of
+    pages is sent to where one joins, or waits.
+    """
+    if key is not None:
+        return _active(_keyed(session, request, key))
+    if user_id is None:
+        raise NotSignedIn
+    partner = queries.of_user(session, user_id)
+    if _is_page(request) and (partner is None or partner.status != PartnerStatus.ACTIVE):
+        raise HTTPException(303, headers={"Location": JOIN})
+    return _active(partner)
+
+
+CurrentPartner = Annotated[PartnerId, Depends(require_partner)]
+
+
+def find_partner(session: Db, user_id: MaybeUser) -> Partner | None:
+    """Whoever is signed in as the partner they are, waiting and closed ones too."""
+    return queries.of_user(session, user_id) if user_id else None
+
+
+MaybePartner = Annotated[Partner | None, Depends(find_partner)]
+
+
+def _keyed(session: Db, request: Request, key: Principal) -> Partner:
+    if key.owner_kind != "partner" or key.owner_id is None:
+        raise NotWithThisKey
+    if key.scopes is not None:
+        key.require(_scope(request))
+    return queries.get(session, PartnerId(key.owner_id))
+
+
+def _scope(request: Request) -> str:
+    """What a scoped key needs here. Money leaves only with a key that may do all its owner may."""
+    reads = request.method in _READING
+    if request.url.path.startswith("/api/partner/links"):
+        return "links:read" if reads else "links:write"
+    return "earnings:read" if reads else "withdrawals:write"
+
+
+def _active(partner: Partner | None) -> PartnerId:
+    if partner is None:
+        raise NotPartner
+    if partner.status != PartnerStatus.ACTIVE:
+        raise NotActive
+    return PartnerId(partner.id)
+
+
+def _is_page(request: Request) -> bool:
+    wants_json = "application/json" in request.headers.get("accept", "")
+    return not wants_json and not request.url.path.startswith("/api/")

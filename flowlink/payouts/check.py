@@ -1,0 +1,110 @@
+"""The proof that payouts and ledger say the same, each line naming what is wrong."""
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from flowlink.kernel.money import Money
+from flowlink.ledger.accounts import AccountKind
+
+# Each compares what our tables say with what the accounts of a kind hold, per partner.
+_OPEN_LOTS = """
+    SELECT partner_id::text AS owner, currency, sum(remaining_micro)::bigint AS micro
+      FROM payouts_reserve_lot GROUP BY partner_id, currency
+"""
+_OPEN_WITHDRAWALS = """
+    SELECT partner_id::text AS owner, currency, (sum(amount_minor) * 10000)::bigint AS micro
+      FROM payouts_withdrawal WHERE state IN ('requested', 'approved', 'in_run', 'sent')
+     GROUP BY partner_id, currency
+"""
+_AGAINST_ACCOUNTS = """
+    SELECT owner, currency, coalesce(ours.micro, 0), coalesce(theirs.micro, 0)
+      FROM ({ours}) AS ours FULL JOIN (
+        SELECT a.owner, a.currency, sum(b.balance)::bigint AS micro
+          FROM ledger_account AS a JOIN ledger_balance AS b ON b.account = a.number
+         WHERE a.kind = :kind GROUP BY a.owner, a.currency
+      ) AS theirs USING (owner, currency)
+     WHERE coalesce(ours.micro, 0) <> coalesce(theirs.micro, 0) ORDER BY owner, currency
+"""
+_LOTS_AGAINST_SHARES = """
+    SELECT l.id::text, l.currency, l.remaining_micro + l.released_micro,
+           coalesce(sum(s.amount_micro), 0)::bigint
+      FROM payouts_reserve_lot AS l LEFT JOIN payouts_reserve_share AS s ON s.lot_id = l.id
+     GROUP BY l.id HAVING l.remaining_micro + l.released_micro <> coalesce(sum(s.amount_micro), 0)
+     ORDER BY l.id
+"""
+_COMMISSIONS_AGAINST_ENTRIES = """
+    SELECT c.conversion_id::text FROM payouts_commission AS c LEFT JOIN (
+        SELECT r.conversion_id, sum(CASE
+                 WHEN t.code IN ('commission', 'reserve', 'debt_repaid') THEN t.amount
+                 WHEN t.code = 'clawback' THEN -t.amount ELSE 0 END) AS share,
+               sum(CASE t.code WHEN 'revenue' THEN t.amount
+                 WHEN 'revenue_back' THEN -t.amount ELSE 0 END) AS earned,
+               sum(CASE t.code WHEN 'expected' THEN t.amount
+                 WHEN 'expected_back' THEN -t.amount ELSE 0 END) AS pending
+          FROM payouts_commission_revision AS r JOIN ledger_transfer AS t USING (entry_id)
+         GROUP BY r.conversion_id
+      ) AS posted USING (conversion_id)
+     WHERE (c.share_micro, c.gross_micro - c.share_micro, c.pending_micro)
+        <> (coalesce(share, 0), coalesce(earned, 0), coalesce(pending, 0))
+     ORDER BY 1
+"""
+_UNPOSTED = """
+    SELECT v.conversion_id::text || ':' || v.revision FROM tracking_conversion_revision AS v
+     WHERE v.at < now() - interval '1 minute' AND NOT EXISTS (
+       SELECT FROM payouts_commission_revision AS r
+        WHERE r.conversion_id = v.conversion_id AND r.revision = v.revision)
+     ORDER BY v.conversion_id, v.revision LIMIT 100
+"""
+_STRANGE_ENTRIES = """
+    SELECT e.source FROM ledger_entry AS e
+      LEFT JOIN payouts_commission_revision AS r ON r.entry_id = e.id
+     WHERE e.kind = 'conversion' AND r.entry_id IS NULL ORDER BY 1 LIMIT 100
+"""
+_SETTLED = """
+    SELECT coalesce((SELECT sum(amount_minor) * 10000 FROM payouts_withdrawal
+                      WHERE state = 'settled'), 0)::bigint,
+           coalesce((SELECT sum(CASE code WHEN 'payout' THEN amount ELSE -amount END)
+                       FROM ledger_transfer WHERE code IN ('payout', 'payout_back')), 0)::bigint
+"""
+_STATES = """
+    SELECT w.id::text FROM payouts_withdrawal AS w
+     WHERE w.state IS DISTINCT FROM (
+       SELECT e.to_state FROM payouts_withdrawal_event AS e
+        WHERE e.withdrawal_id = w.id ORDER BY e.sequence DESC LIMIT 1)
+     ORDER BY 1
+"""
+_NAMED = (
+    (_COMMISSIONS_AGAINST_ENTRIES, "commission of conversion {0} differs from its entries"),
+    (_UNPOSTED, "conversion revision {0} has not been posted"),
+    (_STRANGE_ENTRIES, "entry {0} belongs to no commission"),
+    (_STATES, "withdrawal {0} is in a state that its last event does not name"),
+)
+
+
+def problems(session: Session) -> list[str]:
+    """What is wrong, by name and figure; empty when everything agrees."""
+    found = _against_accounts(session, "reserve lots", _OPEN_LOTS, AccountKind.RESERVE)
+    found += _against_accounts(
+        session, "open withdrawals", _OPEN_WITHDRAWALS, AccountKind.WITHDRAWING
+    )
+    for lot, currency, kept, shares in session.execute(text(_LOTS_AGAINST_SHARES)):
+        told = f"{_exact(kept, currency)}, its conversions {_exact(shares, currency)}"
+        found.append(f"reserve lot {lot} says {told}")
+    for query, sentence in _NAMED:
+        found += [sentence.format(name) for name in session.scalars(text(query))]
+    settled, paid = session.execute(text(_SETTLED)).one()
+    if settled != paid:
+        found.append(f"settled withdrawals are {settled} millionths, paid out were {paid}")
+    return found
+
+
+def _against_accounts(session: Session, name: str, ours: str, kind: AccountKind) -> list[str]:
+    query = text(_AGAINST_ACCOUNTS.format(ours=ours))
+    return [
+        f"{name} of {owner} are {_exact(told, currency)}, {kind} is {_exact(held, currency)}"
+        for owner, currency, told, held in session.execute(query, {"kind": kind.value})
+    ]
+
+
+def _exact(micro: int, currency: str) -> str:
+    return f"{Money(micro, currency).decimal()} {currency}"
