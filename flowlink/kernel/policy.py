@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import audit, settings
@@ -113,11 +114,11 @@ def at(session: Session, now: datetime) -> Policy:
     """The numbers in force at `now`: the latest change that has taken effect, else the setting."""
     latest = (
         select(PolicyRow.name, PolicyRow.value)
-        .distinct(PolicyRow.name)
+        .ext(distinct_on(PolicyRow.name))
         .where(PolicyRow.effective_at <= now)
         .order_by(PolicyRow.name, PolicyRow.effective_at.desc(), PolicyRow.id.desc())
     )
-    changed = dict(session.execute(latest).tuples().all())
+    changed = {row.name: row.value for row in session.execute(latest)}
     defaults = settings.current()
     values = {
         field: read(changed[name]) if name in changed else getattr(defaults, setting)

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flowlink.kernel.money import Money
+from flowlink.kernel.money import BadAmount, Money
 
 SHORTEST_SECRET = 24
 _DEFAULT_SECRETS = {"change-me", "changeme", "secret", "admin"}
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
+Euros = Annotated[Money, NoDecode]
 
 
 class Settings(BaseSettings):
@@ -40,12 +41,12 @@ class Settings(BaseSettings):
     ticket_auto_close_days: int = Field(default=5, ge=1)
     risk_velocity_max_clicks_10m: int = Field(default=40, ge=1)
     risk_hold_days: int = Field(default=30, ge=1)
-    payout_min_eur: Money = Money.from_cents(10_00)
+    payout_min_eur: Euros = Money.from_cents(10_00)
     payout_methods: CommaList = ("paypal", "bank")
-    payout_approval_threshold_eur: Money = Money.from_cents(200_00)
+    payout_approval_threshold_eur: Euros = Money.from_cents(200_00)
     payout_reserve_pct: int = 3000
     payout_release_days: int = Field(default=30, ge=0)
-    default_epc_eur: Money = Money.from_cents(20)
+    default_epc_eur: Euros = Money.from_cents(20)
     partner_share_pct: int = 6000
     byop_default_revshare_pct: int = 4000
     share_email_enabled: bool = True
@@ -90,7 +91,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _euros(cls, value: object) -> object:
-        return Money.parse(value) if isinstance(value, str) else value
+        return _amount(value) if isinstance(value, str) else value
 
     @field_validator(
         "payout_reserve_pct", "partner_share_pct", "byop_default_revshare_pct", mode="before"
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
         """A fraction of one such as `0.30`, kept as basis points (3000)."""
         if not isinstance(value, str):
             return value
-        bps = Money.parse(value).cents * 100
+        bps = _amount(value).cents * 100
         if not 0 <= bps <= 10_000:
             raise ValueError("a share lies between 0 and 1")
         return bps
@@ -142,6 +143,14 @@ class Settings(BaseSettings):
     @property
     def is_https(self) -> bool:
         return self.url.startswith("https://")
+
+
+def _amount(text: str) -> Money:
+    """What the setting says, with an error of the kind that a settings' reader expects."""
+    try:
+        return Money.parse(text)
+    except BadAmount as error:
+        raise ValueError(str(error)) from None
 
 
 def load(data: Path | None = None, **overrides: Any) -> Settings:
