@@ -76,7 +76,7 @@ def show_link(request: Request, session: Db, token: str = "") -> Response:
         identity.check_link(session, token=token, now=clock.now())
     except (LinkUnknown, LinkUsed, LinkExpired) as error:
         return _dead_link(request, error)
-    return _unkept(page(request, "identity/verify.html"))
+    return page(request, "identity/verify.html")
 
 
 @router.post("/login/verify")
@@ -177,7 +177,7 @@ def make_key(
         now=clock.now(),
         ip=ip,
     )
-    return _unkept(page(request, "identity/key_made.html", key=token))
+    return page(request, "identity/key_made.html", key=token)
 
 
 @router.post("/account/keys/{key_id}/revoke")
@@ -208,22 +208,14 @@ def _mail_link(
     if is_printed:
         log.info("sign-in link", url=url)
     email = form.email.strip()
-    shown = page(request, "identity/check_mail.html", email=email, is_printed=is_printed)
-    return _unkept(shown)
+    return page(request, "identity/check_mail.html", email=email, is_printed=is_printed)
 
 
 def _dead_link(request: Request, error: Invalid) -> HTMLResponse:
     area = "partner" if request.url.path.startswith("/partner/") else "user"
-    shown = page(
+    return page(
         request, "identity/dead_link.html", status_code=400, message=error.message, area=area
     )
-    return _unkept(shown)
-
-
-def _unkept(response: HTMLResponse) -> HTMLResponse:
-    """Keep a page with a secret, or about one, out of every cache."""
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 def _own_path(path: str) -> str:

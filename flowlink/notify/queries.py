@@ -70,7 +70,7 @@ def mail(session: Session, *, mail_id: MailId) -> MailView:
 def counts(session: Session) -> dict[str, int]:
     """How many mails are in each state."""
     found = session.execute(select(Mail.state, func.count()).group_by(Mail.state))
-    return dict.fromkeys(MailState, 0) | dict(found.tuples().all())
+    return dict.fromkeys(MailState, 0) | dict(found.all())
 
 
 def due(session: Session, *, now: datetime, limit: int) -> Sequence[MailId]:
