@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import audit, crypto, ids
+from flowlink.kernel import audit, crypto, ids, settings
 from flowlink.kernel.errors import Invalid, NotFound, Refused
 from flowlink.tracking import names
 from flowlink.tracking.ids import NETWORK
@@ -170,11 +170,19 @@ def key_fits(network: Network, key: str) -> bool:
     return crypto.same(crypto.digest(key).hex(), network.key_digest.hex())
 
 
-def postback_url(network: Network, *, base_url: str) -> str:
-    """The address to enter at the network, with our key and a `{place}` for each of its values."""
+def postback_url(session: Session, *, name: str) -> str:
+    """The address to enter at the network, with our key and a `{place}` for each of its values.
+
+    :raises UnknownNetwork: there is none of this name.
+    """
+    return url_of(named(session, name))
+
+
+def url_of(network: Network) -> str:
+    """The same of a network at hand."""
     places = [f"{quote_plus(network.fields[name])}={{{name}}}" for name in FIELDS]
     head = f"network={quote_plus(network.name)}&key={quote_plus(key_of(network))}"
-    return f"{base_url}/aff/postback?{head}&{'&'.join(places)}"
+    return f"{settings.current().url}/aff/postback?{head}&{'&'.join(places)}"
 
 
 def seed(session: Session, *, now: datetime) -> Network:
