@@ -13,13 +13,12 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from flowlink.app.outcome import Failed
-from flowlink.kernel import db, logs, migrate, settings
+from flowlink.kernel import clock, db, logs, migrate, settings
 from flowlink.kernel.errors import FlowlinkError
 from flowlink.kernel.postgres import AlreadyRunning, EmbeddedPostgres, running_url
 from flowlink.kernel.settings import Settings
 
 _BUSY_S = 30.0  # how long a command waits for a server that starts or stops right now
-_NO_ANSWER = "the database does not answer: {}"
 
 
 def load(arguments: Namespace, **overrides: Any) -> tuple[Path, Settings]:
@@ -53,7 +52,7 @@ def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path
 
     :raises Failed: it does not answer, or a server of its own needs `flowlink migrate` first.
     """
-    from flowlink.app import registry
+    from flowlink.app import registry, startup
 
     data = configure(arguments, port=port)
     with server(data) as url:
@@ -61,13 +60,18 @@ def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path
         db.connect(url, pool_size=5)
         registry.load()
         try:
-            yield data
-        except (OperationalError, psycopg.OperationalError) as error:
-            raise Failed(_NO_ANSWER.format(_first_line(error))) from error
-        except FlowlinkError as refusal:
-            raise Failed(str(refusal)) from refusal
+            with _refusals():
+                startup.seed(now=clock.now())
+                yield data
         finally:
             db.disconnect()
+
+
+@contextmanager
+def server_for(arguments: Namespace) -> Generator[str]:
+    """The address of the database as it is, migrated or not, for those who look after it."""
+    with server(configure(arguments)) as url, _refusals():
+        yield url
 
 
 @contextmanager
@@ -90,14 +94,25 @@ def server(data: Path) -> Generator[str]:
 
 def prepare(url: str) -> None:
     """Migrate the embedded database if that is due; a server of its own waits for the operator."""
-    try:
+    with _refusals():
         if migrate.is_current(url):
             return
         if settings.current().database_url:
             raise Failed("the database is not at this version: run `flowlink migrate` first")
+        upgrade(url)
+
+
+def upgrade(url: str) -> None:
+    """Bring the database up to this version.
+
+    :raises Failed: it belongs to a newer one.
+    """
+    from alembic.util import CommandError
+
+    try:
         migrate.upgrade(url)
-    except (OperationalError, psycopg.OperationalError) as error:
-        raise Failed(_NO_ANSWER.format(_first_line(error))) from None
+    except CommandError as error:
+        raise Failed(f"the database belongs to another version of flowlink: {error}") from None
 
 
 def remember_port(data: Path, port: int) -> None:
@@ -110,6 +125,18 @@ def _remembered_port(data: Path) -> int | None:
         return int((data / "port").read_text())
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """What the product refuses, or a database that is away, is a reason and no trace."""
+    try:
+        yield
+    except (OperationalError, psycopg.OperationalError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise Failed(f"the database does not answer: {first}") from error
+    except FlowlinkError as refusal:
+        raise Failed(str(refusal)) from refusal
 
 
 def _running_or_own(data: Path) -> tuple[str, EmbeddedPostgres | None]:
@@ -137,7 +164,3 @@ def _problems(error: ValidationError) -> list[str]:
         reason = one["msg"].removeprefix("Value error, ")
         found.append(f"{name}: {reason}" if name else reason)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

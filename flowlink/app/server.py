@@ -46,6 +46,7 @@ def config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         date_header=True,

@@ -56,7 +56,7 @@ def _roles(add: Add) -> None:
 
 
 def _upkeep(add: Add) -> None:
-    add("migrate", "upkeep:migrate", "bring the database up to this version")
+    add("migrate", "upkeep:migrate_now", "bring the database up to this version")
     add("doctor", "upkeep:doctor", "look for what is wrong with this installation")
     backup = add("backup", "upkeep:backup", "write the database and its keys to one file")
     backup.add_argument("out", type=Path, nargs="?", metavar="FILE")

@@ -19,15 +19,9 @@ def up(arguments: Namespace) -> None:
 
 def web(arguments: Namespace) -> None:
     """Serve everything that is asked over HTTP."""
-    from flowlink.app import startup, web as application
-    from flowlink.kernel import clock
+    from flowlink.app import web as application
 
-    def make() -> Any:
-        app = application.create_app()
-        startup.seed(now=clock.now())
-        return app
-
-    _serve(arguments, make)
+    _serve(arguments, application.create_app)
 
 
 def edge(arguments: Namespace) -> None:

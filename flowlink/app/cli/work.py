@@ -36,11 +36,10 @@ def run_job(arguments: Namespace) -> None:
 
 def check_ledger(arguments: Namespace) -> int:
     """Print what is wrong with the money, a line each; exit code 1 when anything is."""
-    from flowlink.ledger import check as ledger
-    from flowlink.payouts import check as payouts
+    from flowlink.app import checks
 
     with opening.database(arguments), db.read() as session:
-        problems = [*ledger.problems(session), *payouts.problems(session)]
+        problems = checks.problems(session)
     say("\n".join(problems) if problems else "the ledger is clean")
     return 1 if problems else 0
 

@@ -1,0 +1,62 @@
+"""Postbacks tried from the shell, and clicks as a file."""
+
+from argparse import Namespace
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_network
+from urllib.parse import urlencode
+
+from flowlink.app import clicks_export, opening
+from flowlink.app.outcome import Failed, note, say
+from flowlink.kernel import clock, db
+from flowlink.tracking import networks, postbacks
+from flowlink.tracking.models import Network, Result
+
+
+def try_postback(arguments: Namespace) -> int:
+    """Print what a postback with these fields would do; exit code 1 when it would be refused.
+
+    Fields have the network's own names, or ours (subid, amount, currency, status, txn_id, goal).
+    """
+    with opening.database(arguments), db.read() as session:
+        network = networks.named(session, arguments.network)
+        request = _request(network, dict(arguments.fields))
+        preview = postbacks.preview(session, request=request, now=clock.now())
+        say(f"result: {preview.result.value}")
+        if preview.reason:
+            say(f"reason: {preview.reason}")
+        if preview.claim:
+            say(f"understood: {preview.claim}")
+        if preview.attribution:
+            say(f"belongs to: {preview.attribution}")
+    return 0 if preview.result in {Result.OK, Result.DUPLICATE} else 1
+
+
+def export_clicks(arguments: Namespace) -> None:
+    """Write one row a click; whole days in UTC, both ends included."""
+    if arguments.out.suffix != ".csv":
+        raise Failed("only CSV is written by this version: name a file that ends in .csv")
+    since = _day(arguments.since) if arguments.since else datetime(2024, 1, 1, tzinfo=UTC)
+    until = _day(arguments.until) if arguments.until else clock_day()
+    with opening.database(arguments):
+        count = clicks_export.write(arguments.out, since=since, until=until + timedelta(days=1))
+    note(f"{count} clicks written to {arguments.out}")
+
+
+def clock_day() -> datetime:
+    """A day no click is later than, also when the clock has been moved."""
+    return datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def _request(network: Network, fields: dict[str, str]) -> postbacks.PostbackIn:
+    named = {network.fields.get(name, name): value for name, value in fields.items()}
+    sender = {"network": network.name, "key": networks.key_of(network)}
+    address = str(ip_network(network.addresses[0])[0]) if network.addresses else "127.0.0.1"
+    return postbacks.PostbackIn(method="GET", query=urlencode(named | sender), address=address)
+
+
+def _day(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise Failed(f"{text!r} is not a day such as 2026-11-21") from None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,76 @@
+"""All clicks of a span of days as one CSV file, streamed."""
+
+import csv
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowlink.kernel import db
+from flowlink.partners import ids as partner_ids
+from flowlink.partners.ids import PartnerId
+from flowlink.partners.models import Partner
+from flowlink.tracking import clickid, screening
+from flowlink.tracking.models import Agent, Click, Link, Reason, Referrer
+
+HEADER = ("click_id", "at", "link", "partner", "valid", "reason", "country", "device", "referrer")
+_BATCH = 5000
+
+
+def write(out: Path, *, since: datetime, until: datetime) -> int:
+    """Write the clicks from `since` to before `until`; returns how many.
+
+    The file appears whole or not at all.
+    """
+    scratch = out.with_name(f".{out.name}.part")
+    count = 0
+    with db.read() as session, scratch.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        for row in _rows(session, since=since, until=until):
+            writer.writerow(row)
+            count += 1
+    scratch.replace(out)
+    return count
+
+
+def _rows(session: Session, *, since: datetime, until: datetime) -> Iterator[tuple[str, ...]]:
+    codes = dict(session.execute(select(Link.number, Link.code)).tuples().all())
+    people = select(Partner.number, Partner.id)
+    partners = {
+        number: partner_ids.public(PartnerId(key))
+        for number, key in session.execute(people).tuples()
+    }
+    wanted = (
+        select(Click.id, Click.link, Click.partner, Click.reason, Agent.text, Referrer.host)
+        .outerjoin(Agent, Agent.id == Click.agent)
+        .outerjoin(Referrer, Referrer.id == Click.referrer)
+        .where(Click.id >= clickid.floor(since), Click.id < clickid.floor(until))
+        .order_by(Click.id)
+    )
+    for number, link, partner, reason, agent, referrer in session.execute(
+        wanted, execution_options={"yield_per": _BATCH}
+    ):
+        ref = clickid.ClickRef(number=number, link=link, partner=partner)
+        yield (
+            clickid.token(ref),
+            clickid.at(number).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            codes.get(link, ""),
+            partners.get(partner, ""),
+            "false" if reason else "true",
+            Reason(reason).name.lower() if reason else "",
+            "",  # the country is known once GEOIP_DB is used
+            _device(agent or ""),
+            referrer or "",
+        )
+
+
+def _device(agent: str) -> str:
+    """A rough kind, as user agents let one tell."""
+    if screening.is_bot(agent):
+        return "bot"
+    if "iPad" in agent or "Tablet" in agent:
+        return "tablet"
+    return "phone" if "Mobile" in agent else "desktop"
