@@ -12,11 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools import catalogues
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tools import catalogues  # noqa: E402 - a script that may run before anything is installed
-
 SOURCES = ROOT / "flowlink/web/assets"
 OUT = ROOT / "flowlink/web/static/build"
 PACKAGES = ROOT / "node_modules"

@@ -57,6 +57,12 @@ _MESSAGES: Mapping[int, str] = {
     500: mark("It has been noted. Nothing that you entered was half done: try again in a moment."),
     503: mark("The service is restarting. Nothing is lost: try again in a few seconds."),
 }
+# What a page says instead of a kind's bare sentence.
+_LONGER: Mapping[str, str] = {
+    NotSignedIn.message: _MESSAGES[401],
+    Forbidden.message: _MESSAGES[403],
+    NotFound.message: _MESSAGES[404],
+}
 _FIELD_MESSAGES: Mapping[str, str] = {
     "missing": mark("Please fill this in."),
     "string_too_long": mark("This is too long."),
@@ -96,6 +102,8 @@ def respond(request: Request, error: FlowlinkError) -> Response:
     if number in {409, 422} and _is_form(request):
         number = 400
     message = i18n.message_of(_lang(request), error)
+    if error.message in _LONGER and not _wants_json(request):
+        message = i18n.translate(_lang(request), _LONGER[error.message])
     about = [{"field": error.field, "message": message}] if error.field else []
     return tell(request, Problem(number, _slug(type(error).__name__), message, about))
 

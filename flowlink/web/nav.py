@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import Request
+from starlette.routing import Match
 
 from flowlink.web.i18n import mark
 
@@ -76,5 +77,10 @@ def _within(path: str, href: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _paths(app: Any) -> frozenset[str]:
-    """The paths that the application serves; a section without its page is not shown."""
-    return frozenset(getattr(route, "path", "") for route in app.routes)
+    """Those of our sections that the application serves; one without its page is not shown."""
+    return frozenset(item.href for item in _ITEMS if _serves(app, item.href))
+
+
+def _serves(app: Any, path: str) -> bool:
+    asked = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    return any(route.matches(dict(asked))[0] is Match.FULL for route in app.routes)

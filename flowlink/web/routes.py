@@ -1,6 +1,7 @@
 """The gallery of all macros at `/ui`, for those who build pages. Development only."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -25,7 +26,13 @@ def focus(request: Request) -> HTMLResponse:
     return render.page(request, "ui/gallery_focus.html")
 
 
-def sample() -> dict[str, object]:
+@router.get("/ui/hero")
+def hero(request: Request) -> HTMLResponse:
+    """The top of a landing page."""
+    return render.page(request, "ui/gallery_hero.html")
+
+
+def sample() -> dict[str, Any]:
     """What the gallery shows: the same on every call."""
     days = [date(2026, 11, 8) + timedelta(days=n) for n in range(14)]
     clicks = [112, 131, 98, 145, 176, 210, 188, 164, 172, 205, 241, 266, 238, 219]

@@ -43,7 +43,7 @@
       return fade;
     };
     return {
-      ...series, borderColor: own(1), backgroundColor: fill, fill: kind === "area", borderWidth: 2, tension: 0.35,
+      ...series, borderColor: own(1), backgroundColor: fill, fill: kind === "area" && index === 0, borderWidth: 2, tension: 0.35,
       cubicInterpolationMode: "monotone", pointRadius: 0, pointHoverRadius: 4, pointHitRadius: 16, pointBackgroundColor: own(1),
     };
   };
