@@ -287,7 +287,8 @@ BEGIN
                           ELSE 'reused' END;
         END IF;
       END IF;
-      IF sources[entry] = '' OR entries[line] IS DISTINCT FROM entry THEN
+      IF verdict = 'created'
+         AND (sources[entry] = '' OR entries[line] IS DISTINCT FROM entry) THEN
         verdict := 'malformed';
       END IF;
 
