@@ -1,0 +1,19 @@
+"""The operator's console: all its pages hang here, so that none of them can forget its guard."""
+
+from fastapi import APIRouter, Depends, Response
+
+from flowlink.identity.deps import require_operator
+from flowlink.insights import admin_house, admin_inbox, admin_money
+from flowlink.web.render import see_other
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(require_operator)])
+
+
+@router.get("/admin")
+def console() -> Response:
+    """The console opens with its figures."""
+    return see_other("/admin/monitoring")
+
+
+for _part in (admin_money, admin_inbox, admin_house):
+    router.include_router(_part.router)

@@ -1,0 +1,150 @@
+"""Console pages about money and those who earn it: monitoring, ledger, checks, partners."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from flowlink.insights import figures, journal, lists, people, trends
+from flowlink.insights.lists import CSV_SIZE, SIZE, Cursor, Search
+from flowlink.kernel import clock, ids
+from flowlink.ledger import check as ledger_check
+from flowlink.partners import ids as partner_ids
+from flowlink.partners.models import PartnerStatus
+from flowlink.payouts import check as payouts_check
+from flowlink.web import csv
+from flowlink.web.render import page
+from flowlink.web.sessions import Db
+
+router = APIRouter()
+
+PartnerFilter = Annotated[str, Query(pattern="^(|pending|active|closed)$")]
+KindFilter = Annotated[str, Query(pattern=f"^(|{'|'.join(journal.KINDS)})$")]
+
+
+@router.get("/admin/monitoring")
+def monitoring(request: Request, session: Db) -> Response:
+    """Every figure of the business, each with the way to the thing itself."""
+    now = clock.now()
+    return page(
+        request,
+        "insights/monitoring.html",
+        summary=figures.summary(session, now=now),
+        trends=trends.monitoring(session, now=now),
+    )
+
+
+@router.get("/admin/monitoring.csv")
+def monitoring_csv(session: Db) -> Response:
+    """The charts' figures day by day."""
+    shown = trends.monitoring(session, now=clock.now())
+    return csv.response("monitoring.csv", trends.HEADER, trends.rows(shown))
+
+
+@router.get("/admin/ledger")
+def ledger(
+    request: Request, session: Db, kind: KindFilter = "", q: Search = "", cursor: Cursor = None
+) -> Response:
+    """The journal: every entry, newest first."""
+    found = journal.entries(
+        session, kind=kind, query=q, before=lists.before(cursor), limit=SIZE + 1
+    )
+    return page(
+        request,
+        "insights/ledger.html",
+        entries=lists.cut(found, key=lambda line: line.entry.id),
+        totals=journal.totals(session),
+        kinds=journal.KINDS,
+        kind=kind,
+        q=q,
+    )
+
+
+@router.get("/admin/ledger.csv")
+def ledger_csv(session: Db, kind: KindFilter = "", q: Search = "") -> Response:
+    found = journal.entries(session, kind=kind, query=q, limit=CSV_SIZE)
+    header = ["entry", "at", "effective_at", "kind", "source", "transfers", "moved", "currency"]
+    rows = (
+        (
+            ids.public(journal.ENTRY, line.entry.id),
+            line.entry.at,
+            line.entry.effective_at,
+            line.entry.kind,
+            line.entry.source,
+            line.transfers,
+            line.moved,
+            line.moved.currency,
+        )
+        for line in found
+    )
+    return csv.response("ledger.csv", header, rows)
+
+
+@router.get("/admin/ledger/{entry_id}")
+def entry(request: Request, session: Db, entry_id: str) -> Response:
+    """One entry with all its transfers, and its money's way in both directions."""
+    shown = journal.entry(session, ids.parse(journal.ENTRY, entry_id))
+    return page(request, "insights/ledger_entry.html", entry=shown.entry, origin=shown.origin)
+
+
+@router.get("/admin/checks")
+def checks(request: Request, session: Db) -> Response:
+    """The proof of the books, made now."""
+    problems = [*ledger_check.problems(session), *payouts_check.problems(session)]
+    return page(
+        request,
+        "insights/checks.html",
+        problems=problems,
+        made_at=clock.now(),
+        totals=journal.totals(session),
+    )
+
+
+@router.get("/admin/partners")
+def partners(
+    request: Request, session: Db, q: Search = "", status: PartnerFilter = "", cursor: Cursor = None
+) -> Response:
+    """Those who earn, newest first."""
+    found = people.partner_lines(
+        session,
+        now=clock.now(),
+        query=q,
+        status=status,
+        before=lists.before(cursor),
+        limit=SIZE + 1,
+    )
+    return page(
+        request,
+        "insights/partners.html",
+        partners=lists.cut(found, key=lambda line: line.partner.id),
+        statuses=[str(one) for one in PartnerStatus],
+        status=status,
+        q=q,
+    )
+
+
+@router.get("/admin/partners.csv")
+def partners_csv(session: Db, q: Search = "", status: PartnerFilter = "") -> Response:
+    found = people.partner_lines(session, now=clock.now(), query=q, status=status, limit=CSV_SIZE)
+    header = ["partner", "email", "status", "handle", "joined", "links", "clicks_30d", "on_hold"]
+    rows = (
+        (
+            ids.public(partner_ids.PREFIX, line.partner.id),
+            line.email,
+            str(line.partner.status),
+            line.partner.handle or "",
+            line.partner.created_at,
+            line.links,
+            line.clicks_30d,
+            line.on_hold,
+        )
+        for line in found
+    )
+    return csv.response("partners.csv", header, rows)
+
+
+@router.get("/admin/partners/{partner_id}")
+def partner(request: Request, session: Db, partner_id: str) -> Response:
+    """All about one partner."""
+    key = partner_ids.parse(partner_id)
+    shown = people.partner_page(session, partner_id=key, now=clock.now())
+    return page(request, "insights/partner.html", shown=shown)

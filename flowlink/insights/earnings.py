@@ -1,0 +1,107 @@
+"""What a partner's earnings page and portal show: where their money is, and when it moves next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from flowlink.insights import figures, trends
+from flowlink.insights.trends import PartnerTrends
+from flowlink.kernel.money import Money
+from flowlink.partners import queries as partners
+from flowlink.partners.ids import PartnerId
+from flowlink.partners.models import Partner
+from flowlink.payouts import queries as payouts
+from flowlink.payouts.models import Commission
+from flowlink.risk import queries as risk
+from flowlink.risk.models import Hold
+from flowlink.tracking.models import Conversion, Offer
+
+DAYS = 90
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Earnings:
+    """The earnings page. Gross is the partner's share of the sales of the last 90 days."""
+
+    partner: Partner
+    balances: payouts.Balances
+    gross: Money
+    clicks: int
+    epc: Money | None
+    releases: Sequence[payouts.Release]
+    withdrawals: Sequence[payouts.WithdrawalLine]
+    methods: Sequence[payouts.SavedMethod]
+    holds: Sequence[Hold]
+    trends: PartnerTrends
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A conversion and what it brought its partner."""
+
+    conversion: Conversion
+    offer: str
+    commission: Commission | None
+
+    @property
+    def share(self) -> Money:
+        """What was credited so far, or what is expected while the network has not confirmed."""
+        if self.commission is None:
+            return Money.zero(self.conversion.currency)
+        micro = self.commission.share_micro + self.commission.pending_micro
+        return Money(micro, self.commission.currency)
+
+
+def earnings(session: Session, *, partner_id: PartnerId, now: datetime) -> Earnings:
+    """Balances come from the ledger as they stand; nothing is added up for them here."""
+    partner = partners.get(session, partner_id)
+    shown = trends.of_partner(
+        session, partner_id=partner_id, number=partner.number, now=now, days=DAYS
+    )
+    gross, clicks = Money(shown.earned.total("earned")), shown.clicks.total("valid")
+    return Earnings(
+        partner=partner,
+        balances=payouts.balances(session, partner_id),
+        gross=gross,
+        clicks=clicks,
+        epc=figures.per(gross, clicks) if clicks else None,
+        releases=payouts.releases(session, partner_id),
+        withdrawals=payouts.withdrawals(session, partner_id, limit=SHOWN),
+        methods=payouts.methods(session, partner_id),
+        holds=risk.holds_of(session, partner_id),
+        trends=shown,
+    )
+
+
+def earned_since(session: Session, *, partner_id: PartnerId, start: date) -> Money:
+    """The partner's share of the sales from this UTC day on that were confirmed."""
+    share = (
+        select(func.sum(Commission.share_micro))
+        .join(Conversion, Conversion.id == Commission.conversion_id)
+        .where(
+            Commission.partner_id == partner_id,
+            Conversion.occurred_at >= datetime.combine(start, time.min, UTC),
+        )
+    )
+    return Money(int(session.scalar(share) or 0))
+
+
+def sales(
+    session: Session, *, partner_id: PartnerId, before: UUID | None = None, limit: int = 50
+) -> Sequence[Sale]:
+    """A partner's conversions, the newest first, with what each brought."""
+    rows = (
+        select(Conversion, Offer.name, Commission)
+        .join(Offer, Offer.id == Conversion.offer_id)
+        .outerjoin(Commission, Commission.conversion_id == Conversion.id)
+        .where(Conversion.partner_id == partner_id)
+    )
+    if before is not None:
+        rows = rows.where(Conversion.id < before)
+    found = session.execute(rows.order_by(Conversion.id.desc()).limit(limit))
+    return [Sale(*row) for row in found.tuples()]

@@ -1,0 +1,147 @@
+"""A partner's own pages: portal, earnings, ledger lines and trails."""
+
+from enum import StrEnum
+
+from fastapi import APIRouter, Request, Response
+
+from flowlink.insights import earnings, lists, portal, statement, trail
+from flowlink.insights.lists import CSV_SIZE, SIZE, Cursor
+from flowlink.kernel import clock, ids
+from flowlink.partners import queries as partners
+from flowlink.partners.deps import CurrentPartner
+from flowlink.payouts import ids as payout_ids, queries as payouts
+from flowlink.payouts.deps import CurrentPolicy
+from flowlink.tracking.ids import CONVERSION
+from flowlink.web import csv
+from flowlink.web.render import page
+from flowlink.web.sessions import Db
+
+router = APIRouter(include_in_schema=False)
+
+TEMPLATES = {
+    trail.ConversionTrail: "conversion",
+    trail.ClickTrail: "click",
+    trail.WithdrawalTrail: "withdrawal",
+    trail.ReleaseTrail: "release",
+    trail.EntryTrail: "entry",
+}
+
+
+class Purse(StrEnum):
+    """The accounts whose lines a partner can open, by the words of the page."""
+
+    ALL = "all"
+    PENDING = "pending"
+    RESERVED = "reserved"
+    HELD = "held"
+    AVAILABLE = "available"
+    WITHDRAWING = "withdrawing"
+    DEBT = "debt"
+
+
+@router.get("/partner/portal")
+def show_portal(
+    request: Request, session: Db, partner_id: CurrentPartner, policy: CurrentPolicy
+) -> Response:
+    """What I earned, what comes next, my links, and what needs me."""
+    now = clock.now()
+    shown = portal.portal(session, partner_id=partner_id, now=now)
+    return page(request, "insights/portal.html", portal=shown, policy=policy, today=now.date())
+
+
+@router.get("/partners/earnings")
+def show_earnings(
+    request: Request, session: Db, partner_id: CurrentPartner, policy: CurrentPolicy
+) -> Response:
+    """Every amount with its way to the ledger, the release calendar, and the way to the money."""
+    now = clock.now()
+    shown = earnings.earnings(session, partner_id=partner_id, now=now)
+    return page(request, "insights/earnings.html", earnings=shown, policy=policy, today=now.date())
+
+
+@router.get("/partners/earnings.csv")
+def earnings_csv(session: Db, partner_id: CurrentPartner) -> Response:
+    """Clicks and earnings day by day."""
+    shown = earnings.earnings(session, partner_id=partner_id, now=clock.now())
+    header = ["day", "valid_clicks", "other_clicks", "earned_eur"]
+    return csv.response("earnings.csv", header, statement.days(shown.trends))
+
+
+@router.get("/partners/earnings/lines")
+def lines(
+    request: Request,
+    session: Db,
+    partner_id: CurrentPartner,
+    account: Purse = Purse.ALL,
+    cursor: Cursor = None,
+) -> Response:
+    """The ledger's lines behind an amount, newest first."""
+    found = statement.lines(session, partner_id=partner_id, purse=account, cursor=cursor)
+    return page(
+        request, "insights/lines.html", lines=found, account=account, accounts=list(Purse)
+    )
+
+
+@router.get("/partners/earnings/lines.csv")
+def lines_csv(session: Db, partner_id: CurrentPartner, account: Purse = Purse.ALL) -> Response:
+    found = statement.lines(session, partner_id=partner_id, purse=account, size=CSV_SIZE)
+    rows = (statement.line_cells(line) for line in found.items)
+    return csv.response(f"lines-{account}.csv", statement.LINE_HEADER, rows)
+
+
+@router.get("/partners/sales")
+def sales(
+    request: Request, session: Db, partner_id: CurrentPartner, cursor: Cursor = None
+) -> Response:
+    """Conversions and what each brought."""
+    found = earnings.sales(
+        session, partner_id=partner_id, before=lists.before(cursor), limit=SIZE + 1
+    )
+    cut = lists.cut(found, key=lambda sale: sale.conversion.id)
+    return page(request, "insights/sales.html", sales=cut)
+
+
+@router.get("/partners/sales.csv")
+def sales_csv(session: Db, partner_id: CurrentPartner) -> Response:
+    found = earnings.sales(session, partner_id=partner_id, limit=CSV_SIZE)
+    header = ["conversion", "at", "offer", "status", "sale_eur", "share_eur"]
+    rows = (
+        (
+            ids.public(CONVERSION, sale.conversion.id),
+            sale.conversion.occurred_at,
+            sale.offer,
+            str(sale.conversion.status),
+            sale.conversion.amount,
+            sale.share,
+        )
+        for sale in found
+    )
+    return csv.response("sales.csv", header, rows)
+
+
+@router.get("/partners/withdrawals.csv")
+def withdrawals_csv(session: Db, partner_id: CurrentPartner) -> Response:
+    header = ["withdrawal", "at", "amount", "currency", "method", "to", "state", "reason"]
+    rows = (
+        (
+            payout_ids.public(line.id),
+            line.created_at,
+            line.amount,
+            line.amount.currency,
+            str(line.rail),
+            line.destination,
+            str(line.state),
+            line.reason,
+        )
+        for line in payouts.withdrawals(session, partner_id, limit=CSV_SIZE)
+    )
+    return csv.response("withdrawals.csv", header, rows)
+
+
+@router.get("/partners/trail/{name}")
+def show_trail(request: Request, session: Db, partner_id: CurrentPartner, name: str) -> Response:
+    """The way of one euro: the page for the kind of thing that `name` is."""
+    partner = partners.get(session, partner_id)
+    found = trail.find(session, partner=partner, name=name)
+    template = f"insights/trail_{TEMPLATES[type(found)]}.html"
+    return page(request, template, trail=found, partner=partner)

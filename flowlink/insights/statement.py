@@ -1,0 +1,62 @@
+"""A partner's ledger lines: what stands behind each amount on their pages and in their CSV."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from flowlink.insights.trends import PartnerTrends
+from flowlink.kernel import ids
+from flowlink.kernel.money import Money
+from flowlink.ledger import queries as ledger
+from flowlink.ledger.accounts import PARTNER_KINDS, AccountKind, account
+from flowlink.ledger.queries import Line, Lines
+from flowlink.web.paging import BadCursor, Page, cursor_decode, cursor_encode
+
+ALL = "all"
+_KINDS = {"reserved": AccountKind.RESERVE}  # the others are called alike on page and in ledger
+LINE_HEADER = ["entry", "at", "account", "what", "amount", "currency", "balance_after", "source"]
+
+
+def lines(
+    session: Session, *, partner_id: UUID, purse: str, cursor: str | None = None, size: int = 50
+) -> Page[Line]:
+    """The newest first. `purse` is a word of the earnings page, or `all`.
+
+    :raises BadCursor: not a cursor of this list.
+    """
+    kinds = PARTNER_KINDS if purse == ALL else (_KINDS.get(purse) or AccountKind(purse),)
+    accounts = [account(kind, partner_id) for kind in kinds]
+    found: Lines = ledger.lines(session, accounts, _position(cursor), size)
+    return Page(found.items, cursor_encode(found.next) if found.next is not None else None)
+
+
+def line_cells(line: Line) -> Sequence[object]:
+    """A line as a row of the CSV."""
+    return (
+        ids.public("ent", line.entry_id),
+        line.at,
+        str(line.account.kind),
+        str(line.code),
+        line.amount,
+        line.amount.currency,
+        line.balance_after,
+        line.source,
+    )
+
+
+def days(trends: PartnerTrends) -> Iterator[Sequence[object]]:
+    """A row of the CSV for each day."""
+    clicks, earned = trends.clicks, trends.earned
+    for place, day in enumerate(clicks.days):
+        valid, flagged = clicks.values["valid"][place], clicks.values["flagged"][place]
+        yield day.isoformat(), valid, flagged, Money(earned.values["earned"][place])
+
+
+def _position(cursor: str | None) -> int | None:
+    if not cursor:
+        return None
+    match cursor_decode(cursor):
+        case [int(position)] if 0 <= position < 1 << 62:
+            return position
+    raise BadCursor

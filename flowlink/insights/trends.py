@@ -1,0 +1,139 @@
+"""What the charts show: counts and amounts day by day, in UTC."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, String, cast, func, literal, select
+from sqlalchemy.orm import Session
+
+from flowlink.kernel.models import JobRun
+from flowlink.kernel.money import MICRO_PER_CENT, Money
+from flowlink.payouts.models import Commission, State, Withdrawal
+from flowlink.tracking.models import Conversion, DayCount, Postback, Result, Status
+
+
+@dataclass(frozen=True)
+class Series:
+    """The same days for several counts: one list a name, as long as `days`."""
+
+    days: Sequence[date]
+    values: Mapping[str, Sequence[int]]
+
+    def total(self, name: str) -> int:
+        return sum(self.values[name])
+
+
+@dataclass(frozen=True)
+class Trends:
+    """The charts of the monitoring page. Money is in millionths of a euro."""
+
+    clicks: Series
+    conversions: Series
+    revenue: Series
+    postbacks: Series
+    paid: Series
+    runs: Series
+
+
+@dataclass(frozen=True)
+class PartnerTrends:
+    """The charts of one partner's earnings. Money is in millionths of a euro."""
+
+    clicks: Series
+    earned: Series
+
+
+def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
+    """The last `days` days, today included."""
+    span, start = _span(now, days)
+    gross = func.sum(Conversion.amount_micro).filter(Conversion.status == Status.APPROVED)
+    sent = func.sum(Withdrawal.amount_minor * MICRO_PER_CENT)
+    settled = Withdrawal.state == State.SETTLED
+    sales = _daily(Conversion.occurred_at, start, cast(Conversion.status, String), func.count())
+    posts = _daily(Postback.received_at, start, cast(Postback.result, String), func.count())
+    earned = _daily(Conversion.occurred_at, start, literal("revenue"), gross)
+    paid = _daily(Withdrawal.updated_at, start, literal("paid"), sent).where(settled)
+    runs = _daily(JobRun.started_at, start, cast(JobRun.ok, String), func.count())
+    return Trends(
+        clicks=_clicks(session, span),
+        conversions=_series(session, sales, span, [str(status) for status in Status]),
+        revenue=_series(session, earned, span, ["revenue"]),
+        postbacks=_series(session, posts, span, [str(result) for result in Result]),
+        paid=_series(session, paid, span, ["paid"]),
+        runs=_series(session, runs, span, ["true", "false"]),
+    )
+
+
+def of_partner(
+    session: Session, *, partner_id: Any, number: int, now: datetime, days: int = 90
+) -> PartnerTrends:
+    """One partner's clicks, and their share of the sales that were confirmed since."""
+    span, start = _span(now, days)
+    earned = (
+        _daily(Conversion.occurred_at, start, literal("earned"), func.sum(Commission.share_micro))
+        .join(Commission, Commission.conversion_id == Conversion.id)
+        .where(Commission.partner_id == partner_id)
+    )
+    return PartnerTrends(
+        clicks=_clicks(session, span, DayCount.partner == number),
+        earned=_series(session, earned, span, ["earned"]),
+    )
+
+
+HEADER = [
+    "day",
+    "valid_clicks",
+    "other_clicks",
+    "conversions_pending",
+    "conversions_approved",
+    "conversions_rejected",
+    "conversions_reversed",
+    "revenue_eur",
+    "paid_eur",
+    "postbacks",
+]
+
+
+def rows(shown: Trends) -> Iterator[Sequence[object]]:
+    """The charts as rows of a CSV, one a day, under `HEADER`."""
+    for place, day in enumerate(shown.clicks.days):
+        counts = [values[place] for values in shown.clicks.values.values()]
+        sales = [values[place] for values in shown.conversions.values.values()]
+        posts = sum(values[place] for values in shown.postbacks.values.values())
+        revenue = Money(shown.revenue.values["revenue"][place])
+        paid = Money(shown.paid.values["paid"][place])
+        yield day.isoformat(), *counts, *sales, revenue, paid, posts
+
+
+def _span(now: datetime, days: int) -> tuple[list[date], datetime]:
+    span = [now.date() - timedelta(days=back) for back in reversed(range(days))]
+    return span, datetime.combine(span[0], time.min, UTC)
+
+
+def _daily(
+    moment: Any, start: datetime, name: ColumnElement[str], figure: ColumnElement[Any]
+) -> Select[Any]:
+    """Rows of (day, name, figure) from `start` on."""
+    day = func.date(moment).label("day")  # sessions run in UTC
+    return select(day, name.label("name"), figure).where(moment >= start).group_by("day", "name")
+
+
+def _series(
+    session: Session, rows: Select[Any], span: Sequence[date], names: Sequence[str]
+) -> Series:
+    """The rows laid out along the days, zeros where nothing happened."""
+    found = {(day, name): int(figure or 0) for day, name, figure in session.execute(rows)}
+    return Series(span, {name: [found.get((day, name), 0) for day in span] for name in names})
+
+
+def _clicks(session: Session, span: Sequence[date], *where: ColumnElement[bool]) -> Series:
+    rows = (
+        select(DayCount.day, func.sum(DayCount.valid), func.sum(DayCount.flagged))
+        .where(DayCount.day >= span[0], *where)
+        .group_by(DayCount.day)
+    )
+    found = {day: (int(valid), int(flagged)) for day, valid, flagged in session.execute(rows)}
+    counts = [found.get(day, (0, 0)) for day in span]
+    return Series(span, {"valid": [c[0] for c in counts], "flagged": [c[1] for c in counts]})
