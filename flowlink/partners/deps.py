@@ -39,7 +39,7 @@ def require_partner(request: Request, session: Db, key: ApiKey, user_id: MaybeUs
     if user_id is None:
         raise NotSignedIn
     partner = queries.of_user(session, user_id)
-    if _is_page(request) and (partner is None or partner.status != PartnerStatus.ACTIVE):
+    if not wants_json(request) and (partner is None or partner.status != PartnerStatus.ACTIVE):
         raise HTTPException(303, headers={"Location": JOIN})
     return _active(partner)
 
@@ -79,6 +79,8 @@ def _active(partner: Partner | None) -> PartnerId:
     return PartnerId(partner.id)
 
 
-def _is_page(request: Request) -> bool:
-    wants_json = "application/json" in request.headers.get("accept", "")
-    return not wants_json and not request.url.path.startswith("/api/")
+def wants_json(request: Request) -> bool:
+    """Whether a program reads the answer: by what it accepts, or where it asks."""
+    accept = request.headers.get("accept", "")
+    asked = "json" in accept and "text/html" not in accept
+    return asked or request.url.path.startswith("/api/")

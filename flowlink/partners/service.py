@@ -7,10 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from flowlink.identity import queries as identity
 from flowlink.identity.ids import UserId
-from flowlink.kernel import audit, db, events
+from flowlink.kernel import audit, db, events, settings
 from flowlink.kernel.errors import Invalid, Refused
 from flowlink.kernel.policy import Policy
+from flowlink.notify import service as notify
 from flowlink.partners import ids, queries
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
@@ -166,6 +168,25 @@ def _decide(
     subject = ids.public(PartnerId(partner.id))
     action = "approved partner" if approved else "declined partner"
     audit.record(session, actor, action, subject, now, ip, reason=reason)
+    _write_to(session, partner, now=now)
+
+
+def _write_to(session: Session, partner: Partner, *, now: datetime) -> None:
+    """Tell them what was decided."""
+    user_id = UserId(partner.user_id)
+    approved = partner.status == PartnerStatus.ACTIVE
+    notify.send(
+        session,
+        to=identity.email_of(session, user_id),
+        template="partners/email/approved" if approved else "partners/email/declined",
+        lang=identity.lang_of(session, user_id),
+        context={
+            "reason": partner.decision_reason,
+            "url": f"{settings.current().url}/partner/portal",
+        },
+        source=f"partner:{partner.id}:{partner.status}",
+        now=now,
+    )
 
 
 def _payload(partner: Partner) -> dict[str, str]:

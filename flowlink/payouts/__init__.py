@@ -21,7 +21,7 @@ Withdrawal, spec 3. The same table stands as CHECK constraint on its events.
 | approved | in_run | a payout run takes it | - |
 | in_run | approved | the run is given up before it is sent | - |
 | in_run | sent | the run is sent; unknown until the provider answers | - |
-| approved, sent | settled | an operator with a reference, the provider | withdrawing -> bank, paypal |
+| approved, sent | settled | an operator (reference), the provider | withdrawing -> bank, paypal |
 | approved, sent | failed | an operator or the provider, with a reason | withdrawing -> available |
 | sent | returned | the provider, with a reason | withdrawing -> available |
 | settled | returned | an operator or the provider, with a reason | bank, paypal -> available |

@@ -230,6 +230,11 @@ def pending(session: Session, *, limit: int = 200) -> Sequence[WithdrawalLine]:
     return [_line(row) for row in session.execute(rows)]
 
 
+def total(lines: Sequence[WithdrawalLine]) -> Money:
+    """The sum of withdrawals, all of them in euros."""
+    return sum((line.amount for line in lines), Money.zero())
+
+
 def withdrawal(session: Session, withdrawal_id: WithdrawalId) -> WithdrawalLine:
     """:raises UnknownWithdrawal:"""
     row = session.execute(_lines().where(Withdrawal.id == withdrawal_id)).first()

@@ -1,0 +1,35 @@
+"""Lists that page by the key of their last row."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+
+from flowlink.web.paging import BadCursor, Page, cursor_decode, cursor_encode
+
+T = TypeVar("T")
+SIZE = 50
+
+Cursor = Annotated[str | None, Query(max_length=500)]
+
+
+def key_of(cursor: str | None) -> UUID | None:
+    """The key that the page starts behind; None for the first page.
+
+    :raises BadCursor: not a cursor of ours.
+    """
+    if not cursor:
+        return None
+    try:
+        (key,) = cursor_decode(cursor)
+        return UUID(str(key))
+    except ValueError:
+        raise BadCursor from None
+
+
+def cut(rows: Sequence[T], key: Callable[[T], UUID], size: int = SIZE) -> Page[T]:
+    """A page out of up to `size + 1` rows: the one too many only says that there are more."""
+    if len(rows) <= size:
+        return Page(rows)
+    return Page(rows[:size], cursor_encode(str(key(rows[size - 1]))))

@@ -1,0 +1,200 @@
+"""Withdrawals, as the operator approves, pays and looks them up."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from flowlink.identity.deps import Operator, require_operator
+from flowlink.kernel import clock
+from flowlink.partners import ids as partner_ids, lists
+from flowlink.partners.deps import wants_json
+from flowlink.partners.lists import SIZE, Cursor
+from flowlink.payouts import ids, queries, withdrawals
+from flowlink.payouts.queries import WithdrawalLine
+from flowlink.web import csv
+from flowlink.web.amounts import money_json
+from flowlink.web.forms import Line, Paragraph
+from flowlink.web.render import page, see_other
+from flowlink.web.sessions import Db
+
+PENDING = "/ops/payouts/pending"
+JOURNAL = "/admin/payouts"
+CSV_SIZE = 100_000
+
+router = APIRouter(dependencies=[Depends(require_operator)], include_in_schema=False)
+
+
+class ReasonForm(BaseModel):
+    reason: Paragraph = ""
+
+
+class ReferenceForm(BaseModel):
+    reference: Line = ""
+
+
+@router.get(PENDING)
+def show_pending(request: Request, session: Db) -> Response:
+    """What waits for somebody to approve or pay it, the longest wait first."""
+    found = queries.pending(session)
+    if wants_json(request):
+        return JSONResponse({"withdrawals": [_json(line) for line in found]})
+    return page(request, "payouts/pending.html", withdrawals=found, total=queries.total(found))
+
+
+@router.get(JOURNAL)
+def show_journal(
+    request: Request,
+    session: Db,
+    cursor: Cursor = None,
+    format_: Annotated[str, Query(alias="format", max_length=8)] = "",
+) -> Response:
+    """Every withdrawal and what became of it, the newest first."""
+    if format_ == "csv":
+        rows = (_cells(line) for line in queries.journal(session, limit=CSV_SIZE))
+        return csv.response("payouts.csv", _HEADER, rows)
+    found = queries.journal(session, before=lists.key_of(cursor), limit=SIZE + 1)
+    shown = lists.cut(found, key=lambda line: line.id)
+    if wants_json(request):
+        lines = [_json(line) for line in shown.items]
+        return JSONResponse({"payouts": lines, "next": shown.next})
+    return page(request, "payouts/journal.html", withdrawals=shown)
+
+
+@router.post("/ops/payouts/{withdrawal_id}/approve")
+def approve(session: Db, operator: Operator, withdrawal_id: str) -> Response:
+    withdrawals.approve(
+        session,
+        withdrawal_id=ids.parse(withdrawal_id),
+        actor=operator.label,
+        person=operator.user_id,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(PENDING)
+
+
+@router.post("/ops/payouts/{withdrawal_id}/reject")
+def reject(
+    session: Db, operator: Operator, withdrawal_id: str, form: Annotated[ReasonForm, Form()]
+) -> Response:
+    withdrawals.reject(
+        session,
+        withdrawal_id=ids.parse(withdrawal_id),
+        reason=form.reason,
+        actor=operator.label,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(PENDING)
+
+
+@router.post("/ops/payouts/{withdrawal_id}/fail")
+def fail(
+    session: Db, operator: Operator, withdrawal_id: str, form: Annotated[ReasonForm, Form()]
+) -> Response:
+    withdrawals.mark_failed(
+        session,
+        withdrawal_id=ids.parse(withdrawal_id),
+        reason=form.reason,
+        actor=operator.label,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(PENDING)
+
+
+@router.post("/ops/payouts/{withdrawal_id}/return")
+def give_back(
+    session: Db, operator: Operator, withdrawal_id: str, form: Annotated[ReasonForm, Form()]
+) -> Response:
+    withdrawals.mark_returned(
+        session,
+        withdrawal_id=ids.parse(withdrawal_id),
+        reason=form.reason,
+        actor=operator.label,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(JOURNAL)
+
+
+@router.post("/admin/pay")
+def pay(
+    session: Db,
+    operator: Operator,
+    form: Annotated[ReferenceForm, Form()],
+    withdrawal_id: Annotated[str, Query(alias="id", max_length=64)],
+) -> Response:
+    """Settle by hand what was paid by hand."""
+    withdrawals.mark_paid(
+        session,
+        withdrawal_id=ids.parse(withdrawal_id),
+        reference=form.reference,
+        actor=operator.label,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(JOURNAL)
+
+
+@router.post("/ops/payouts/{withdrawal_id}/details")
+def reveal(request: Request, session: Db, operator: Operator, withdrawal_id: str) -> Response:
+    """Where to send the money, in clear. A POST: that somebody looked is written down."""
+    key = ids.parse(withdrawal_id)
+    details = withdrawals.reveal(
+        session, withdrawal_id=key, actor=operator.label, now=clock.now(), ip=operator.ip
+    )
+    line = queries.withdrawal(session, key)
+    return page(request, "payouts/details.html", withdrawal=line, details=details)
+
+
+_HEADER = [
+    "withdrawal",
+    "partner",
+    "email",
+    "at",
+    "amount",
+    "currency",
+    "method",
+    "to",
+    "state",
+    "approved_by",
+    "reference",
+    "reason",
+]
+
+
+def _cells(line: WithdrawalLine) -> tuple[object, ...]:
+    return (
+        ids.public(line.id),
+        partner_ids.public(line.partner_id),
+        line.email,
+        line.created_at,
+        line.amount,
+        line.amount.currency,
+        str(line.rail),
+        line.destination,
+        str(line.state),
+        line.approved_by,
+        line.reference,
+        line.reason,
+    )
+
+
+def _json(line: WithdrawalLine) -> dict[str, object]:
+    return {
+        "id": ids.public(line.id),
+        "partner_id": partner_ids.public(line.partner_id),
+        "amount": money_json(line.amount),
+        "method": line.rail,
+        "destination": line.destination,
+        "state": line.state,
+        "needs_person": line.needs_person,
+        "approved_by": line.approved_by,
+        "reference": line.reference,
+        "reason": line.reason,
+        "created_at": line.created_at.isoformat(),
+        "updated_at": line.updated_at.isoformat(),
+    }

@@ -1,0 +1,89 @@
+"""Holds, as the operator sees, places and lifts them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from flowlink.identity.deps import Operator, require_operator
+from flowlink.kernel import clock, policy as policies
+from flowlink.partners import ids as partner_ids, lists
+from flowlink.partners.deps import wants_json
+from flowlink.partners.lists import SIZE, Cursor
+from flowlink.risk import queries, service as risk
+from flowlink.risk.models import Flag
+from flowlink.risk.queries import OpenHold
+from flowlink.web.forms import Line, Paragraph
+from flowlink.web.render import page, see_other
+from flowlink.web.sessions import Db
+
+HOLDS = "/ops/holds"
+
+router = APIRouter(dependencies=[Depends(require_operator)], include_in_schema=False)
+
+PartnerQuery = Annotated[str, Query(alias="pid", max_length=64)]
+
+
+class UnholdForm(BaseModel):
+    reason: Paragraph = ""
+
+
+class HoldForm(BaseModel):
+    partner: Line = ""
+    flag: Flag = Flag.HOLD
+    reason: Paragraph = ""
+
+
+@router.get(HOLDS)
+def show_holds(request: Request, session: Db, cursor: Cursor = None) -> Response:
+    """Every hold that binds, with what it rests on and until when a person should decide."""
+    after = lists.key_of(cursor)
+    found = queries.open_holds(session, now=clock.now(), after=after, limit=SIZE + 1)
+    holds = lists.cut(found, key=lambda hold: hold.hold_id)
+    if wants_json(request):
+        return JSONResponse({"holds": [_json(hold) for hold in holds.items], "next": holds.next})
+    return page(request, "risk/holds.html", holds=holds)
+
+
+@router.post("/ops/hold")
+def place(session: Db, operator: Operator, form: Annotated[HoldForm, Form()]) -> Response:
+    now = clock.now()
+    risk.place_hold(
+        session,
+        partner_id=partner_ids.parse(form.partner),
+        flag=form.flag,
+        reason=form.reason,
+        evidence={"placed": "by hand"},
+        actor=operator.label,
+        now=now,
+        policy=policies.at(session, now),
+        ip=operator.ip,
+    )
+    return see_other(HOLDS)
+
+
+@router.post("/ops/unhold")
+def unhold(
+    session: Db, operator: Operator, pid: PartnerQuery, form: Annotated[UnholdForm, Form()]
+) -> Response:
+    risk.lift_hold(
+        session,
+        partner_id=partner_ids.parse(pid),
+        reason=form.reason,
+        actor=operator.label,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(HOLDS)
+
+
+def _json(hold: OpenHold) -> dict[str, object]:
+    return {
+        "partner_id": partner_ids.public(hold.partner_id),
+        "flag": hold.flag,
+        "reason": hold.reason,
+        "evidence": hold.evidence,
+        "created_at": hold.created_at.isoformat(),
+        "deadline": hold.deadline.isoformat(),
+    }
