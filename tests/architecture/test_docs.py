@@ -1,0 +1,67 @@
+"""What exists is written down: every module, setting, flag, policy number, job and error."""
+
+import re
+from functools import cache
+from importlib import import_module
+
+import pytest
+
+from flowlink.app import registry
+from flowlink.kernel import jobs, policy
+from flowlink.kernel.errors import FlowlinkError
+from flowlink.kernel.flags import Flag
+from flowlink.kernel.settings import Settings
+from tests.architecture.tree import PACKAGE, ROOT, sources
+
+FROM_ELSEWHERE = {"XDG_DATA_HOME"}  # the desktop's variable, not ours
+
+
+@cache
+def docs() -> str:
+    return "\n".join(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md")))
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
+
+
+def test_every_module_is_in_the_docs() -> None:
+    modules = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+    assert modules - words(docs()) == set()
+
+
+@pytest.mark.parametrize("place", [".env.example", "docs/settings.md"])
+def test_every_setting_is_written_down(place: str) -> None:
+    settings = {name.upper() for name in Settings.model_fields} - FROM_ELSEWHERE
+
+    assert settings - words((ROOT / place).read_text()) == set()
+
+
+def test_the_example_names_no_setting_that_is_gone() -> None:
+    named = re.findall(r"^([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert {name.lower() for name in named} - set(Settings.model_fields) == set()
+
+
+def test_every_flag_and_policy_number_is_in_the_docs() -> None:
+    assert ({flag.value for flag in Flag} | set(policy.NAMES)) - words(docs()) == set()
+
+
+def test_every_job_is_in_the_docs() -> None:
+    registry.load()
+
+    assert set(jobs.JOBS) - words(docs()) == set()
+
+
+def test_every_error_is_in_the_docs() -> None:
+    for path in sources("flowlink"):
+        if path.name not in {"__main__.py", "env.py"} and "versions" not in path.parts:
+            import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+    assert {error.__name__ for error in _below(FlowlinkError)} - words(docs()) == set()
+
+
+def _below(kind: type[FlowlinkError]) -> set[type[FlowlinkError]]:
+    direct = set(kind.__subclasses__())
+    return direct.union(*(_below(one) for one in direct))
