@@ -1,0 +1,73 @@
+"""Makers of partners, links, visits and postbacks, committed where the edge can see them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from flowlink.identity import service as identity
+from flowlink.identity.ids import UserId
+from flowlink.kernel import clock, db
+from flowlink.partners import service as partners
+from flowlink.partners.ids import PartnerId
+from flowlink.tracking import networks, service
+from flowlink.tracking.models import Link
+
+BROWSER = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0.0.0 Safari/537.36"
+)
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A partner with a link, and the key of the network behind it."""
+
+    partner_id: PartnerId
+    link: Link
+    key: str
+
+
+def make_partner(session: Session, *, now: datetime) -> PartnerId:
+    email = f"partner{next(_numbers)}@example.org"
+    user = identity.ensure_user(session, email=email, now=now)
+    return PartnerId(partners.ensure_active(session, user_id=UserId(user.id), now=now).id)
+
+
+def make_shop(session: Session, *, slug: str | None = None, now: datetime | None = None) -> Shop:
+    """The installation's own network and offer, a partner and a link."""
+    at = now or clock.now()
+    service.seed(session, base_url="http://testserver", now=at)
+    partner_id = make_partner(session, now=at)
+    link = service.create_link(session, partner_id=partner_id, slug=slug, now=at)
+    return Shop(partner_id, link, networks.key_of(networks.named(session, "direct")))
+
+
+def committed_shop(slug: str | None = None) -> Shop:
+    with db.write() as session:
+        return make_shop(session, slug=slug)
+
+
+def postback(shop: Shop, **fields: str) -> str:
+    """The query of a postback of the network `direct`."""
+    return urlencode({"network": "direct", "key": shop.key} | fields)
+
+
+def click_id(location: str) -> str:
+    """The click id in the address that a click was sent to."""
+    (found,) = parse_qs(urlsplit(location).query)["subid"]
+    return found
+
+
+def rows(session: Session, query: str, **params: object) -> list[tuple[object, ...]]:
+    return [tuple(row) for row in session.execute(text(query), params)]
+
+
+def ask(query: str, **params: object) -> list[tuple[object, ...]]:
+    """The same, in a transaction of its own."""
+    with db.read() as session:
+        return rows(session, query, **params)
