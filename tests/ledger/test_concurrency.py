@@ -1,0 +1,204 @@
+"""Simultaneous postings: each source once, no deadlock, nothing spent twice."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from flowlink.kernel import db
+from flowlink.ledger import check, queries, service as ledger
+from flowlink.ledger.accounts import Account
+from flowlink.ledger.entries import Entry
+from flowlink.ledger.service import Outcome, Status
+from tests.ledger.makers import (
+    NOW,
+    available,
+    entry,
+    euros,
+    move,
+    partner_with,
+    receivable,
+    withdrawing,
+)
+
+CALLERS = 12
+
+
+def at_once(calls: Sequence[Sequence[Entry]]) -> list[list[Outcome]]:
+    """Post each call in a thread and a transaction of its own, all let go at the same moment."""
+    barrier = Barrier(len(calls))
+
+    def caller(entries: Sequence[Entry]) -> list[Outcome]:
+        with db.write() as session:
+            session.execute(text("SELECT 1"))
+            barrier.wait(20)
+            return ledger.post_many(session, entries, NOW)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(caller, calls))
+
+
+def tally(outcomes: Sequence[Sequence[Outcome]]) -> Counter[Status]:
+    return Counter(outcome.status for call in outcomes for outcome in call)
+
+
+def committed(read: Callable[[Session], object]) -> object:
+    with db.read() as session:
+        assert check.problems(session) == []
+        return read(session)
+
+
+def rich(amount: str) -> UUID:
+    with db.write() as session:
+        return partner_with(session, amount)
+
+
+def balance(place: Account) -> str:
+    return str(committed(lambda session: queries.balance(session, place)))
+
+
+def test_duplicates_are_posted_once(database: str) -> None:
+    owner = uuid4()
+    earned = entry(move(receivable(uuid4()), available(owner), "1.00"))
+
+    outcomes = at_once([[earned]] * CALLERS)
+
+    assert tally(outcomes) == {Status.CREATED: 1, Status.REPLAY: CALLERS - 1}
+    assert len({outcome.entry_id for call in outcomes for outcome in call}) == 1
+    assert balance(available(owner)) == "1.00 EUR"
+
+
+def test_one_source_for_different_facts_is_posted_once(database: str) -> None:
+    owners = [uuid4() for _ in range(CALLERS)]
+    networks = [uuid4() for _ in range(CALLERS)]
+
+    outcomes = at_once(
+        [
+            [entry(move(receivable(network), available(owner), "1.00"), source="test:one")]
+            for owner, network in zip(owners, networks, strict=True)
+        ]
+    )
+
+    assert tally(outcomes) == {Status.CREATED: 1, Status.REUSED: CALLERS - 1}
+    found = [balance(available(owner)) for owner in owners]
+    assert Counter(found) == {"1.00 EUR": 1, "0.00 EUR": CALLERS - 1}
+
+
+def test_batches_that_share_sources_post_each_once(database: str) -> None:
+    """The loser of the race has to undo its whole attempt and judge again, locks in order."""
+    network = uuid4()
+    owners = [uuid4() for _ in range(20)]
+    common = [entry(move(receivable(network), available(owner), "1.00")) for owner in owners]
+    shuffle = random.Random(7).sample  # noqa: S311
+    calls = [
+        [
+            *(entry(move(receivable(uuid4()), available(owner), "0.10")) for owner in owners[:5]),
+            *shuffle(common, len(common)),
+        ]
+        for _ in range(CALLERS)
+    ]
+
+    outcomes = at_once(calls)
+
+    posted = len(common) + 5 * CALLERS
+    assert tally(outcomes) == {
+        Status.CREATED: posted,
+        Status.REPLAY: len(common) * (CALLERS - 1),
+    }
+    assert [balance(available(owner)) for owner in owners] == ["2.20 EUR"] * 5 + ["1.00 EUR"] * 15
+
+
+def test_a_lost_race_changes_what_can_be_afforded(database: str) -> None:
+    """A credit that another call posted first must not be counted by this one as well."""
+    owner = uuid4()
+    earned = entry(move(receivable(uuid4()), available(owner), "1.00"))
+    spends = [entry(move(available(owner), withdrawing(owner), "0.60")) for _ in range(CALLERS)]
+
+    outcomes = at_once([[earned, spend] for spend in spends])
+
+    assert tally(outcomes) == {
+        Status.CREATED: 2,
+        Status.REPLAY: CALLERS - 1,
+        Status.NO_FUNDS: CALLERS - 1,
+    }
+    assert balance(available(owner)) == "0.40 EUR"
+
+
+def test_crossing_transfers_do_not_deadlock(database: str) -> None:
+    places = [available(rich("100.00")) for _ in range(6)]
+    chance = random.Random(11)  # noqa: S311
+
+    def crossing() -> Entry:
+        debit, credit = chance.sample(places, 2)
+        return entry(move(debit, credit, "0.01"))
+
+    calls = [[crossing() for _ in range(40)] for _ in range(CALLERS * 4)]
+
+    for start in range(0, len(calls), CALLERS):
+        assert tally(at_once(calls[start : start + CALLERS])) == {Status.CREATED: 40 * CALLERS}
+
+    total = committed(lambda session: [queries.balance(session, place) for place in places])
+    assert isinstance(total, list)
+    assert sum(money.micro for money in total) == 6 * euros("100.00").micro
+
+
+def test_crossing_batches_that_open_the_same_accounts_do_not_deadlock(database: str) -> None:
+    networks, owners = [uuid4() for _ in range(10)], [uuid4() for _ in range(10)]
+    shuffled = random.Random(3).sample  # noqa: S311
+    calls = [
+        [
+            entry(move(receivable(network), available(owner), "1.00"))
+            for network, owner in zip(shuffled(networks, 10), shuffled(owners, 10), strict=True)
+        ]
+        for _ in range(CALLERS)
+    ]
+
+    assert tally(at_once(calls)) == {Status.CREATED: 10 * CALLERS}
+    assert {balance(available(owner)) for owner in owners} == {f"{CALLERS}.00 EUR"}
+
+
+def test_a_balance_is_not_overdrawn_by_simultaneous_callers(database: str) -> None:
+    owner = rich("10.00")
+    takes = [[entry(move(available(owner), withdrawing(owner), "3.00"))] for _ in range(CALLERS)]
+
+    outcomes = at_once(takes)
+
+    assert tally(outcomes) == {Status.CREATED: 3, Status.NO_FUNDS: CALLERS - 3}
+    assert balance(available(owner)) == "1.00 EUR"
+    assert balance(withdrawing(owner)) == "9.00 EUR"
+
+
+def test_what_is_rolled_back_was_never_posted(database: str) -> None:
+    owner = uuid4()
+    earned = entry(move(receivable(uuid4()), available(owner), "1.00"))
+
+    with db.engine().connect() as connection, Session(connection) as session:
+        ledger.post(session, earned, NOW)
+        session.rollback()
+
+    assert balance(available(owner)) == "0.00 EUR"
+    with db.write() as session:
+        assert not ledger.post(session, earned, NOW).replay
+    assert balance(available(owner)) == "1.00 EUR"
+
+
+def test_a_fixed_snapshot_cannot_hide_a_source(database: str) -> None:
+    owner = uuid4()
+    earned = entry(move(receivable(uuid4()), available(owner), "1.00"))
+    other = replace(earned, transfers=(move(receivable(uuid4()), available(uuid4()), "1.00"),))
+    engine = db.engine().execution_options(isolation_level="REPEATABLE READ")
+
+    with engine.connect() as connection, Session(connection) as session:
+        session.execute(text("SELECT count(*) FROM ledger_entry"))
+        at_once([[earned]])
+        with pytest.raises(DBAPIError, match="snapshot hides"):
+            ledger.post(session, other, NOW)
+    assert balance(available(owner)) == "1.00 EUR"
