@@ -6,6 +6,7 @@ translation yet.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -45,8 +46,21 @@ def merge() -> Catalog:
     for path in sources():
         for message in read(path):
             if message.id and message.id not in whole and complete(message.string):
-                whole.add(message.id, message.string)
+                whole.add(message.id, typeset_all(message.string))
     return whole
+
+
+def typeset_all(translation: object) -> str | tuple[str, ...]:
+    """One text, or each form of a plural."""
+    if isinstance(translation, (tuple, list)):
+        return tuple(typeset(form) for form in translation)
+    return typeset(str(translation))
+
+
+def typeset(translation: str) -> str:
+    """French as printers set it: no line breaks before `:;?!»`, and curved apostrophes."""
+    bound = re.sub(r" (?=[:;?!»])|(?<=«) ", "\u00a0", translation)
+    return re.sub(r"(?<=\w)'(?=\w)", "\u2019", bound)
 
 
 def read(path: Path) -> Catalog:
