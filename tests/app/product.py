@@ -1,0 +1,111 @@
+"""flowlink as its users run it: a process of its own, seen from outside."""
+
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+from tests.factories import free_port
+
+FLOWLINK = (sys.executable, "-m", "flowlink")
+START_S = 60.0
+
+
+@dataclass
+class Product:
+    """A running `flowlink up`, and what it has printed so far."""
+
+    process: "subprocess.Popen[str]"
+    data: Path
+    url: str
+    printed: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def secret(self) -> str:
+        found = re.search(r"x-admin-secret\): (\S+)", self.printed)
+        assert found, self.printed
+        return found.group(1)
+
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        return httpx2.get(self.url + path, headers=headers, timeout=10)
+
+    def terminate(self) -> tuple[int, float]:
+        """End it as a service manager does; returns exit code and seconds."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20), time.monotonic() - began
+
+
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONUTF8": "1"} | settings
+
+
+def command(
+    *arguments: str, data: Path, prefix: tuple[str, ...] = (), **settings: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end."""
+    return subprocess.run(
+        [*prefix, *FLOWLINK, *arguments, "--data", str(data)],
+        cwd=data.parent,  # no `.env` there
+        env=environment(data.parent, **settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def launch(data: Path, *, prefix: tuple[str, ...] = (), **settings: str) -> Product:
+    """Start `flowlink up` without waiting for it."""
+    port = free_port()
+    process = subprocess.Popen(
+        [*prefix, *FLOWLINK, "up", "--data", str(data), "--port", str(port)],
+        cwd=data.parent,
+        env=environment(data.parent, **settings),
+        stdout=subprocess.PIPE,
+        stderr=(data.parent / "up.log").open("a"),
+        text=True,
+    )
+    return Product(process, data, f"http://127.0.0.1:{port}")
+
+
+def wait_ready(product: Product) -> None:
+    """Read what it prints until it says how to get in."""
+    assert product.process.stdout is not None
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(product.process.stdout, selectors.EVENT_READ)
+        until = time.monotonic() + START_S
+        while "ready" not in product.printed:
+            assert waiting.select(until - time.monotonic()), "not ready in time"
+            line = product.process.stdout.readline()
+            log = (product.data.parent / "up.log").read_text()
+            assert line, f"flowlink up ended with {product.process.wait()}:\n{log[-3000:]}"
+            product.printed += line
+        while waiting.select(0.2):
+            line = product.process.stdout.readline()
+            if not line:
+                break
+            product.printed += line
+
+
+@contextmanager
+def running(data: Path, *, prefix: tuple[str, ...] = (), **settings: str) -> Generator[Product]:
+    """The product while the block runs; it ends cleanly, however the block ends."""
+    product = launch(data, prefix=prefix, **settings)
+    try:
+        wait_ready(product)
+        yield product
+    finally:
+        if product.process.poll() is None:
+            product.terminate()
+        assert product.process.stdout is not None
+        product.process.stdout.close()

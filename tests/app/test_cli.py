@@ -1,0 +1,243 @@
+"""The command line: what each command prints, where, and with which exit code."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.app.product import FLOWLINK, Product, command, running
+
+LIGHT = """
+import sys
+from flowlink.app.cli.parser import run
+try:
+    run(["--help"])
+except SystemExit:
+    pass
+heavy = {"sqlalchemy", "pydantic", "fastapi", "psycopg", "asyncio", "structlog"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with running(tmp_path_factory.mktemp("cli") / "data") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def resting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data on which nothing runs; a command has made it."""
+    data = tmp_path_factory.mktemp("resting") / "data"
+    assert command("migrate", data=data).returncode == 0
+    return data
+
+
+def test_help_imports_nothing_of_the_product() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["admin", "--help"], ["up", "--help"]])
+def test_help_is_given(words: list[str]) -> None:
+    done = subprocess.run([*FLOWLINK, *words], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, "usage: flowlink" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["up", "--port", "x"], ["jobs"], ["admin", "api-key"]]
+)
+def test_misuse_ends_with_2_and_prints_no_value(words: list[str]) -> None:
+    done = subprocess.run([*FLOWLINK, *words], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, bool(done.stderr)) == (2, "", True)
+
+
+def test_the_version_is_printed() -> None:
+    done = subprocess.run([*FLOWLINK, "--version"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "flowlink 0.1.0\n")
+
+
+@pytest.mark.parametrize("hat", ["--partner", "--operator", "--agent"])
+def test_a_sign_in_link_leads_to_what_runs(product: Product, hat: str) -> None:
+    done = command("admin", "sign-in-link", "ada@example.org", hat, data=product.data)
+
+    (link,) = done.stdout.splitlines()
+    assert (done.returncode, link.startswith(product.url)) == (0, True)
+    assert httpx2.get(link).status_code == 200
+
+
+def test_a_sign_in_link_signs_in_once(product: Product) -> None:
+    link = command(
+        "admin", "sign-in-link", "bob@example.org", "--partner", data=product.data
+    ).stdout.strip()
+
+    with httpx2.Client() as browser:
+        first = browser.post(link)
+        portal = browser.get(f"{product.url}/partner/portal")
+    second = httpx2.post(link)
+
+    assert (first.status_code, portal.status_code, second.status_code) == (303, 200, 400)
+
+
+def test_keys_open_what_is_their_owners(product: Product) -> None:
+    operator = command("admin", "api-key", "--operator", data=product.data).stdout.strip()
+    partner = command(
+        "admin", "api-key", "--partner", "eve@example.org", data=product.data
+    ).stdout.strip()
+
+    seen = [
+        product.get(path, authorization=f"Bearer {key}").status_code
+        for key in (operator, partner)
+        for path in ("/api/admin/summary", "/api/partner/balance")
+    ]
+
+    assert (seen[0], seen[1] >= 400, seen[2] >= 400, seen[3]) == (200, True, True, 200)
+
+
+def test_a_key_with_an_unknown_scope_is_refused(product: Product) -> None:
+    done = command("admin", "api-key", "--operator", "--scopes", "all:all", data=product.data)
+
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_there_are_no_teams_yet(product: Product) -> None:
+    done = command("admin", "api-key", "--team", "acme", data=product.data)
+
+    assert (done.returncode, done.stdout, "no teams" in done.stderr) == (1, "", True)
+
+
+def test_the_postback_url_of_a_network_is_the_one_to_give_it(product: Product) -> None:
+    done = command("admin", "postback-url", "direct", data=product.data)
+
+    assert done.stdout.startswith(f"{product.url}/aff/postback?")
+    assert ("key=" in done.stdout, "{subid}" in done.stdout) == (True, True)
+
+
+def test_an_unknown_network_is_refused(product: Product) -> None:
+    done = command("admin", "postback-url", "nobody", data=product.data)
+
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
+
+
+def test_a_tried_postback_moves_nothing(product: Product) -> None:
+    fields = ["subid=unknown", "amount=10.00", "currency=EUR", "status=approved", "txn_id=1"]
+    tried = [command("postback", "test", "direct", *fields, data=product.data) for _ in range(2)]
+
+    assert [done.returncode for done in tried] == [1, 1]
+    assert [done.stdout.splitlines()[0] for done in tried] == ["result: orphan"] * 2
+
+
+def test_jobs_are_listed_and_run_for_any_time(product: Product) -> None:
+    ran = command(
+        "jobs", "run", "reserve_release", "--at", "2026-11-21T03:00:00Z", data=product.data
+    )
+    listed = command("jobs", "list", data=product.data)
+
+    assert ran.returncode == 0
+    (line,) = [line for line in listed.stdout.splitlines() if line.startswith("reserve_release\t")]
+    assert "\tok " in line
+
+
+@pytest.mark.parametrize("words", [["nothing_such"], ["reserve_release", "--at", "tomorrow"]])
+def test_a_job_that_cannot_run_says_why(product: Product, words: list[str]) -> None:
+    done = command("jobs", "run", *words, data=product.data)
+
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
+
+
+def test_the_ledger_of_a_fresh_installation_is_clean(product: Product) -> None:
+    done = command("ledger", "check", data=product.data)
+
+    assert (done.returncode, done.stdout) == (0, "the ledger is clean\n")
+
+
+def test_the_doctor_finds_a_fresh_installation_well(product: Product) -> None:
+    done = command("doctor", data=product.data)
+
+    assert done.returncode == 0, done.stdout
+    assert "PostgreSQL 18" in done.stdout
+
+
+def test_clicks_are_exported(product: Product, tmp_path: Path) -> None:
+    key = command("admin", "api-key", "--partner", "cli@example.org", data=product.data)
+    headers = {"authorization": f"Bearer {key.stdout.strip()}"}
+    link = httpx2.post(f"{product.url}/api/partner/links", headers=headers, json={}).json()
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    clicked = httpx2.get(link["url"], headers={"user-agent": agent, "referer": "https://a.test/b"})
+    out = tmp_path / "clicks.csv"
+
+    done = command("clicks", "export", str(out), data=product.data)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    rows = [row for row in csv.DictReader(out.open()) if row["link"] == link["code"]]
+    assert [(row["valid"], row["reason"], row["device"], row["referrer"]) for row in rows] == [
+        ("true", "", "desktop", "a.test")
+    ]
+    assert rows[0]["click_id"] in clicked.headers["location"]
+
+
+def test_commands_work_where_nothing_runs(resting: Path) -> None:
+    done = command("admin", "sign-in-link", "ada@example.org", data=resting)
+
+    assert (done.returncode, "token=" in done.stdout) == (0, True)
+
+
+def test_commands_at_the_same_time_share_one_server(resting: Path) -> None:
+    started = [
+        subprocess.Popen(
+            [*FLOWLINK, "ledger", "check", "--data", str(resting)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=resting.parent,
+        )
+        for _ in range(3)
+    ]
+
+    ended = [process.communicate(timeout=60)[0] for process in started]
+
+    assert ended == ["the ledger is clean\n"] * 3
+
+
+def test_a_backup_brings_everything_back(resting: Path, tmp_path: Path) -> None:
+    key = command("admin", "api-key", "--partner", "ada@example.org", data=resting).stdout.strip()
+    url = command("admin", "postback-url", "direct", data=resting).stdout
+    file = tmp_path / "all.backup"
+    made = command("backup", str(file), data=resting)
+
+    restored = command("restore", str(file), data=tmp_path / "new")
+
+    assert (made.stdout, made.returncode, restored.returncode) == (f"{file}\n", 0, 0)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert command("admin", "postback-url", "direct", data=tmp_path / "new").stdout == url
+    with running(tmp_path / "new") as product:
+        assert product.get("/api/partner/links", authorization=f"Bearer {key}").status_code == 200
+
+
+def test_a_restore_over_data_is_refused(resting: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.backup"
+    command("backup", str(file), data=resting)
+    before = command("admin", "postback-url", "direct", data=resting).stdout
+
+    done = command("restore", str(file), data=resting)
+
+    assert (done.returncode, "not empty" in done.stderr) == (1, True)
+    assert command("admin", "postback-url", "direct", data=resting).stdout == before
+
+
+def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not an archive")
+
+    done = command("restore", str(tmp_path / "file"), data=tmp_path / "new")
+
+    assert (done.returncode, "cannot be read as a backup" in done.stderr) == (1, True)
