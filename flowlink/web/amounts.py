@@ -1,6 +1,6 @@
 """The one way in which an amount leaves as JSON."""
 
-from typing import TypedDict
+from typing_extensions import TypedDict  # pydantic reads it on Python 3.11
 
 from flowlink.kernel.money import Money
 
