@@ -29,7 +29,7 @@ def normalize(text: str) -> str:
     # The library refuses private names; it judges the rest of such an address under a public one.
     suffix = _PUBLIC_SUFFIX if is_private else ""
     try:
-        checked = validate_email(raw + suffix, check_deliverability=False)
+        checked = validate_email(raw + suffix, check_deliverability=False, strict=True)
     except EmailNotValidError:
         raise BadEmail from None
     address = checked.normalized.removesuffix(suffix).lower()

@@ -47,7 +47,7 @@ def network_of(ip: str) -> str:
     address = _parsed(ip)
     if isinstance(address, IPv6Address):
         return str(ip_network((address, 64), strict=False))
-    return ip
+    return str(address or ip)
 
 
 def device(user_agent: str) -> str:

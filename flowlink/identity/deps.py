@@ -6,7 +6,7 @@ nothing, so that what is exempt from the cross-site check never acts as a signed
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Request, Security
@@ -17,12 +17,14 @@ from flowlink.identity.ids import KEY, KeyId, SessionId, UserId, actor_of
 from flowlink.identity.models import Role
 from flowlink.identity.queries import Principal, SignedInUser
 from flowlink.kernel import clock, crypto, db, ids, limits, settings
-from flowlink.kernel.errors import Forbidden, NotSignedIn
+from flowlink.kernel.errors import FlowlinkError, Forbidden, LimitReached, NotSignedIn
 
 ADMIN_HEADER = "x-admin-secret"
 WRONG_SECRETS = 20
 WRONG_SECRETS_WINDOW_S = 600
 _READING = {"GET", "HEAD", "OPTIONS"}
+
+Machine = Principal | Literal["secret"]
 
 
 class WrongSecret(NotSignedIn):
@@ -82,15 +84,20 @@ ClientIp = Annotated[str, Depends(client_ip)]
 
 
 def load_viewer(request: Request) -> Viewer | None:
-    """Find out who is signed in, for the page's frame too (`request.state.viewer`).
+    """Find out who asks, once, before the request's own transaction begins.
 
-    In a short transaction of its own: the one of a GET cannot note that the session was seen.
+    Its own short transactions: the one of a GET could not note that a session or key was seen.
+    The page's frame finds the person in `request.state.viewer`. A wrong key or secret is kept
+    in `request.state.machine` and refused where one is asked for: public pages stay public.
     """
-    token = request.cookies.get(cookie_name(), "")
-    request.state.viewer = None
-    if token and not _speaks_for_itself(request):
-        request.state.viewer = _viewer(token, clock.now())
-    viewer: Viewer | None = request.state.viewer
+    viewer, machine, now = None, None, clock.now()
+    if (secret := request.headers.get(ADMIN_HEADER)) is not None:
+        machine = _by_secret(secret, client_ip(request), now)
+    elif (token := _bearer_token(request)) is not None:
+        machine = _by_key(token, now)
+    elif cookie := request.cookies.get(cookie_name()):
+        viewer = _viewer(cookie, now)
+    request.state.viewer, request.state.machine = viewer, machine
     return viewer
 
 
@@ -124,21 +131,23 @@ _bearer = HTTPBearer(auto_error=False, description="An API key, `flk_…`")
 _admin = APIKeyHeader(name=ADMIN_HEADER, auto_error=False, description="`ADMIN_SECRET`")
 
 
-def load_key(request: Request, _: Annotated[object, Security(_bearer)]) -> Principal | None:
-    """Whom the request's API key acts for; None without a key.
+def load_machine(request: Request, _: MaybeViewer) -> Machine | None:
+    """The program that asks: its key's owner, or the holder of the admin secret.
 
-    :raises BadKey: there is one, and it is not valid.
+    :raises BadKey: :raises WrongSecret: :raises LimitReached: what it shows is not valid.
     """
-    token = _bearer_token(request)
-    if token is None:
-        return None
-    now = clock.now()
-    with db.read() as session:
-        principal = service.authenticate_key(session, token=token)
-    if principal.last_used_at is None or now - principal.last_used_at >= service.KEY_TOUCH:
-        with db.write() as session:
-            service.touch_key(session, key_id=principal.key_id, now=now)
-    return principal
+    machine: Machine | FlowlinkError | None = request.state.machine
+    if isinstance(machine, FlowlinkError):
+        raise machine
+    return machine
+
+
+MaybeMachine = Annotated[Machine | None, Depends(load_machine)]
+
+
+def load_key(machine: MaybeMachine, _: Annotated[object, Security(_bearer)]) -> Principal | None:
+    """Whom the request's API key acts for; None without a key."""
+    return machine if isinstance(machine, Principal) else None
 
 
 ApiKey = Annotated[Principal | None, Depends(load_key)]
@@ -146,13 +155,13 @@ ApiKey = Annotated[Principal | None, Depends(load_key)]
 
 def staff_by_machine(
     request: Request,
+    machine: MaybeMachine,
     key: ApiKey,
     ip: ClientIp,
-    secret: Annotated[str | None, Security(_admin)],
+    _: Annotated[object, Security(_admin)],
 ) -> Actor | None:
     """A script that acts as the operator: with the admin secret, or an operator's key."""
-    if secret is not None:
-        _check_secret(secret, ip)
+    if machine == "secret":
         return Actor(label="secret", user_id=None, ip=ip)
     if key is None:
         return None
@@ -214,24 +223,35 @@ def _note_seen(found: SignedInUser, now: datetime) -> None:
             service.touch_session(session, session_id=found.session_id, now=now)
 
 
-def _speaks_for_itself(request: Request) -> bool:
-    return ADMIN_HEADER in request.headers or _bearer_token(request) is not None
-
-
 def _bearer_token(request: Request) -> str | None:
     """The bearer token; another scheme is a proxy's business, not ours."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _check_secret(secret: str, ip: str) -> None:
-    """:raises LimitReached: somebody is guessing."""
+def _by_key(token: str, now: datetime) -> Machine | FlowlinkError:
+    try:
+        with db.read() as session:
+            key = service.authenticate_key(session, token=token)
+    except service.BadKey as refusal:
+        return refusal
+    if key.last_used_at is None or now - key.last_used_at >= service.KEY_TOUCH:
+        with db.write() as session:
+            service.touch_key(session, key_id=key.key_id, now=now)
+    return key
+
+
+def _by_secret(secret: str, ip: str, now: datetime) -> Machine | FlowlinkError:
+    """Constant time for the right one; for wrong ones a limit, since somebody may be guessing."""
     expected = settings.current().admin_secret
     if expected and crypto.same(secret, expected):
-        return
+        return "secret"
     client = crypto.keyed_hash("limit", clients.network_of(ip)).hex()
-    limits.hit(f"secret:{client}", WRONG_SECRETS, WRONG_SECRETS_WINDOW_S, clock.now())
-    raise WrongSecret
+    try:
+        limits.hit(f"secret:{client}", WRONG_SECRETS, WRONG_SECRETS_WINDOW_S, now)
+    except LimitReached as refusal:
+        return refusal
+    return WrongSecret()
 
 
 def _key_label(key_id: KeyId) -> str:
