@@ -111,13 +111,12 @@ def _amount(text: str, unit: AmountUnit) -> Money | None:
         return None
     if not _AMOUNT.fullmatch(text) or _THOUSANDS.fullmatch(text):
         raise Unreadable("unreadable_amount")
-    number = Decimal(text.replace(",", "."))
-    money = Money.exact(number / 100 if unit == AmountUnit.CENTS else number)
-    if money.micro < 0:
+    number = Decimal(text.replace(",", ".")) / (100 if unit == AmountUnit.CENTS else 1)
+    if number < 0:
         raise Unreadable("negative_amount")
-    if money > ABSURD:
+    if number > ABSURD.decimal():
         raise Unreadable("absurd_amount")
-    return money
+    return Money.exact(number)
 
 
 def _is_json(content_type: str) -> bool:

@@ -178,7 +178,7 @@ def test_a_hostile_code_is_a_miss(edge: TestClient, code: str) -> None:
 )
 def test_hostile_headers_change_nothing(edge: TestClient, headers: dict[str, str]) -> None:
     shop = committed_shop()
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
     assert edge.get(f"/l/{shop.link.code}", headers=raw).status_code == 302
     assert edge.get("/l/unknown", headers=raw).status_code == 404
