@@ -63,8 +63,9 @@ _STRANGE_ENTRIES = """
 _SETTLED = """
     SELECT coalesce((SELECT sum(amount_minor) * 10000 FROM payouts_withdrawal
                       WHERE state = 'settled'), 0)::bigint,
-           coalesce((SELECT sum(CASE code WHEN 'payout' THEN amount ELSE -amount END)
-                       FROM ledger_transfer WHERE code IN ('payout', 'payout_back')), 0)::bigint
+           coalesce((SELECT sum(CASE t.code WHEN 'payout' THEN t.amount ELSE -t.amount END)
+                       FROM ledger_entry AS e JOIN ledger_transfer AS t ON t.entry_id = e.id
+                      WHERE e.kind = 'payout'), 0)::bigint
 """
 _STATES = """
     SELECT w.id::text FROM payouts_withdrawal AS w

@@ -319,14 +319,14 @@ def _give_back(
     why = _given(reason, ReasonMissing)
     purse = _purse(session, withdrawal)
     if withdrawal.state == State.SETTLED:
-        step, kind, code = "bounced", EntryKind.PAYOUT, Code.PAYOUT_BACK
+        step, kind, usual = "bounced", EntryKind.PAYOUT, Code.PAYOUT_BACK
         debit = _bank(session, withdrawal)
     else:
-        step, kind, code = "returned", EntryKind.WITHDRAWAL, Code.WITHDRAWAL_BACK
+        step, kind, usual = "returned", EntryKind.WITHDRAWAL, Code.WITHDRAWAL_BACK
         debit = purse.account(AccountKind.WITHDRAWING)
     transfers = tuple(
         Transfer(debit, purse.account(to), amount, code)
-        for to, amount in purse.give_back(withdrawal.amount)
+        for to, amount, code in purses.codes(purse.give_back(withdrawal.amount), usual)
     )
     post(session, withdrawal, step=step, kind=kind, transfers=transfers, now=now)
     withdrawal.reason = why

@@ -1,0 +1,537 @@
+"""A withdrawal's way: set aside, approved, paid, or given back; and every step that is refused."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+from sqlalchemy.orm import Session
+
+from flowlink.identity.ids import UserId, actor_of
+from flowlink.kernel import policy as policies
+from flowlink.kernel.errors import FlowlinkError, NotFound
+from flowlink.kernel.models import AuditRow
+from flowlink.kernel.money import BadAmount, Money
+from flowlink.ledger import queries as ledger, service as ledger_service
+from flowlink.notify.models import Mail
+from flowlink.partners import service as partners
+from flowlink.partners.models import Partner, PartnerStatus
+from flowlink.payouts import ids, methods, queries, service as payouts, withdrawals
+from flowlink.payouts.ids import WithdrawalId
+from flowlink.payouts.models import STEPS, State, Withdrawal
+from flowlink.risk import service as risk
+from flowlink.tracking.models import Status
+from tests.factories import Person, balance, make_operator, make_partner
+from tests.payouts.makers import DAY, IBAN, assert_clean, change, earn
+
+
+def ask(
+    session: Session,
+    person: Person,
+    amount: str | Money = "20.00",
+    *,
+    rail: str = "paypal",
+    details: str = "ada@example.org",
+    now: datetime = DAY,
+    once: str = "",
+) -> Withdrawal:
+    return payouts.request_withdrawal(
+        session,
+        partner_id=person.partner_id,
+        amount=amount if isinstance(amount, Money) else Money.parse(amount),
+        rail=rail,
+        details=details,
+        policy=policies.at(session, now),
+        now=now,
+        once=once,
+    )
+
+
+def approve(session: Session, withdrawal: Withdrawal, by: Person | None = None) -> Withdrawal:
+    operator = by or make_operator(session)
+    return withdrawals.approve(
+        session,
+        withdrawal_id=WithdrawalId(withdrawal.id),
+        actor=actor_of(operator.user_id),
+        person=operator.user_id,
+        now=DAY,
+    )
+
+
+def pay(session: Session, withdrawal: Withdrawal, reference: str = "PP-1") -> Withdrawal:
+    return withdrawals.mark_paid(
+        session,
+        withdrawal_id=WithdrawalId(withdrawal.id),
+        reference=reference,
+        actor="secret",
+        now=DAY,
+    )
+
+
+def reject(session: Session, withdrawal: Withdrawal, reason: str = "wrong name") -> Withdrawal:
+    return withdrawals.reject(
+        session, withdrawal_id=WithdrawalId(withdrawal.id), reason=reason, actor="secret", now=DAY
+    )
+
+
+def fail(session: Session, withdrawal: Withdrawal, reason: str = "no account") -> Withdrawal:
+    return withdrawals.mark_failed(
+        session, withdrawal_id=WithdrawalId(withdrawal.id), reason=reason, actor="secret", now=DAY
+    )
+
+
+def give_back(session: Session, withdrawal: Withdrawal, reason: str = "closed") -> Withdrawal:
+    return withdrawals.mark_returned(
+        session, withdrawal_id=WithdrawalId(withdrawal.id), reason=reason, actor="secret", now=DAY
+    )
+
+
+def hold(session: Session, person: Person) -> None:
+    risk.place_hold(
+        session,
+        partner_id=person.partner_id,
+        reason="52 clicks in 10 minutes",
+        evidence={},
+        actor="test",
+        now=DAY,
+        policy=policies.at(session, DAY),
+    )
+
+
+def in_state(session: Session, person: Person, state: State) -> Withdrawal:
+    """A withdrawal of 20.00 that has come to this state."""
+    withdrawal = ask(session, person)
+    if state == State.REQUESTED:
+        withdrawal.state, withdrawal.approved_by = State.REQUESTED, None
+    elif state in {State.IN_RUN, State.SENT}:
+        withdrawals.move(session, withdrawal, State.IN_RUN, actor="test", now=DAY)
+        if state == State.SENT:
+            withdrawals.move(session, withdrawal, State.SENT, actor="test", now=DAY)
+    elif state == State.REJECTED:
+        reject(session, withdrawal)
+    elif state == State.FAILED:
+        fail(session, withdrawal)
+    elif state in {State.SETTLED, State.RETURNED}:
+        pay(session, withdrawal)
+        if state == State.RETURNED:
+            give_back(session, withdrawal)
+    session.flush()
+    assert withdrawal.state == state
+    return withdrawal
+
+
+def test_a_small_withdrawal_is_approved_at_once(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+
+    withdrawal = ask(session, ada, "20.00")
+
+    assert (withdrawal.state, withdrawal.approved_by) == ("approved", "policy")
+    assert balance(session, ada, "available") == "30.00 EUR"
+    assert balance(session, ada, "withdrawing") == "20.00 EUR"
+    assert [step.state for step in queries.steps(session, WithdrawalId(withdrawal.id))] == [
+        "requested",
+        "approved",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "rail", "details", "error"),
+    [
+        ("9.99", "paypal", "ada@example.org", payouts.BelowMinimum),
+        ("-20", "paypal", "ada@example.org", payouts.BelowMinimum),
+        (Money(20_000_001), "paypal", "ada@example.org", BadAmount),
+        ("50.01", "paypal", "ada@example.org", payouts.AboveAvailable),
+        ("20", "cheque", "ada@example.org", methods.BadMethod),
+        ("20", "paypal", "", methods.BadDetails),
+        ("20", "paypal", "ada at example", methods.BadPaypalAddress),
+        ("20", "bank", "FR1420041010050500013M02607", methods.BadIban),
+        ("20", "bank", "FR14", methods.BadIban),
+    ],
+)
+def test_a_request_that_cannot_be_moves_nothing(
+    session: Session, amount: str | Money, rail: str, details: str, error: type[FlowlinkError]
+) -> None:
+    ada = make_partner(session, available="50.00")
+
+    with pytest.raises(error), session.begin_nested():
+        ask(session, ada, amount, rail=rail, details=details)
+
+    assert balance(session, ada, "available") == "50.00 EUR"
+    assert balance(session, ada, "withdrawing") == "0.00 EUR"
+    assert queries.withdrawals(session, ada.partner_id) == []
+    assert queries.methods(session, ada.partner_id) == []
+
+
+def test_a_minimum_of_nothing_still_asks_for_something(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    policies.change(session, name="PAYOUT_MIN_EUR", value="0", actor="test", reason="test", now=DAY)
+
+    with pytest.raises(payouts.BelowMinimum):
+        ask(session, ada, "0.00")
+
+    assert balance(session, ada, "available") == "50.00 EUR"
+
+
+def test_on_hold_nothing_leaves(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    hold(session, ada)
+
+    with pytest.raises(payouts.OnHold, match="52 clicks"):
+        ask(session, ada)
+
+    assert balance(session, ada, "available") == "50.00 EUR"
+
+
+@pytest.mark.parametrize("status", [PartnerStatus.PENDING, PartnerStatus.CLOSED])
+def test_only_an_active_partner_withdraws(session: Session, status: PartnerStatus) -> None:
+    ada = make_partner(session, available="50.00")
+    session.get_one(Partner, ada.partner_id).status = status
+
+    with pytest.raises(payouts.NotActive):
+        ask(session, ada)
+
+    assert balance(session, ada, "available") == "50.00 EUR"
+
+
+def test_the_same_form_sent_twice_withdraws_once(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+
+    first, second = ask(session, ada, once="form-1"), ask(session, ada, once="form-1")
+
+    assert first.id == second.id
+    assert balance(session, ada, "available") == "30.00 EUR"
+    assert ask(session, ada, once="form-2").id != first.id
+    with pytest.raises(BadAmount):
+        ask(session, ada, once="x" * 65)
+
+
+def test_at_the_threshold_a_person_approves(session: Session) -> None:
+    ada = make_partner(session, available="500.00")
+
+    withdrawal = ask(session, ada, "200.00")
+    assert (withdrawal.state, withdrawal.needs_person) == ("requested", True)
+    approve(session, withdrawal)
+
+    assert withdrawal.state == "approved"
+    assert ask(session, ada, "199.99").state == "approved"
+    assert_clean(session)
+
+
+def test_who_asked_never_approves(session: Session) -> None:
+    ada = make_partner(session, available="500.00")
+    withdrawal = ask(session, ada, "200.00")
+
+    with pytest.raises(withdrawals.OwnWithdrawal):
+        approve(session, withdrawal, by=ada)
+
+    assert (withdrawal.state, withdrawal.approved_by) == ("requested", None)
+
+
+def test_four_eyes_is_a_constraint_too(session: Session) -> None:
+    ada = make_partner(session, available="500.00")
+    withdrawal = ask(session, ada, "200.00")
+
+    for change_ in (
+        {"approver": ada.user_id, "by": "user:x", "state": "approved"},
+        {"approver": None, "by": "policy", "state": "approved"},
+        {"approver": None, "by": None, "state": "approved"},
+        {"approver": None, "by": "secret", "state": "settled"},
+        {"approver": None, "by": "secret", "state": "failed"},
+        {"approver": None, "by": "secret", "state": "lost"},
+    ):
+        with pytest.raises(IntegrityError), session.begin_nested():
+            session.execute(
+                text(
+                    "UPDATE payouts_withdrawal SET approver_id = :approver, approved_by = :by,"
+                    " state = :state WHERE id = :id"
+                ),
+                change_ | {"id": withdrawal.id},
+            )
+
+    session.refresh(withdrawal)
+    assert withdrawal.state == "requested"
+
+
+def test_a_step_that_the_table_does_not_know_cannot_be_written(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = ask(session, ada)
+
+    with pytest.raises(IntegrityError), session.begin_nested():
+        withdrawals.note(session, withdrawal, before=State.SETTLED, actor="test", now=DAY)
+    with pytest.raises(IntegrityError), session.begin_nested():
+        withdrawals.note(session, withdrawal, before=None, actor="test", now=DAY)
+
+    assert len(queries.steps(session, WithdrawalId(withdrawal.id))) == 2
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET note = ''", "DELETE FROM {}", "TRUNCATE {}"])
+def test_what_happened_stays_written(session: Session, statement: str) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = ask(session, ada)
+
+    with pytest.raises(ProgrammingError), session.begin_nested():
+        session.execute(text(statement.format("payouts_withdrawal_event")))
+
+    assert len(queries.steps(session, WithdrawalId(withdrawal.id))) == 2
+
+
+def test_paid_by_hand_settles(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = ask(session, ada, rail="bank", details=IBAN)
+    bank = ledger_service.account(ledger_service.AccountKind.BANK)
+    before = ledger.balance(session, bank)
+
+    pay(session, withdrawal, "SEPA 2026-11-01/7")
+
+    assert balance(session, ada, "withdrawing") == "0.00 EUR"
+    assert ledger.balance(session, bank) - before == Money.parse("20.00")
+    assert queries.paid(session, ada.partner_id) == Money.parse("20.00")
+    line = queries.withdrawal(session, WithdrawalId(withdrawal.id))
+    assert (line.state, line.reference) == ("settled", "SEPA 2026-11-01/7")
+    assert line.destination == "FR14 … 2606"
+    assert_clean(session)
+
+
+def test_paid_twice_is_refused_and_moves_nothing(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = pay(session, ask(session, ada))
+
+    with pytest.raises(withdrawals.AlreadyPaid):
+        pay(session, withdrawal, "PP-2")
+
+    assert withdrawal.reference == "PP-1"
+    assert queries.paid(session, ada.partner_id) == Money.parse("20.00")
+    assert_clean(session)
+
+
+@pytest.mark.parametrize(
+    ("end", "step"), [(reject, "rejected"), (fail, "failed")], ids=["reject", "fail"]
+)
+def test_what_does_not_go_through_gives_the_money_back(
+    session: Session, end: object, step: str
+) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = ask(session, ada)
+
+    ended = end(session, withdrawal, "wrong name")  # type: ignore[operator]
+
+    assert (ended.state, ended.reason) == (step, "wrong name")
+    assert balance(session, ada, "available") == "50.00 EUR"
+    assert balance(session, ada, "withdrawing") == "0.00 EUR"
+    assert_clean(session)
+
+
+def test_a_payment_that_comes_back_after_it_settled_gives_the_money_back(
+    session: Session,
+) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = pay(session, ask(session, ada))
+
+    give_back(session, withdrawal, "account closed")
+
+    assert balance(session, ada, "available") == "50.00 EUR"
+    assert queries.paid(session, ada.partner_id) == Money.zero()
+    assert_clean(session)
+
+
+def test_a_sent_payment_that_comes_back_gives_the_money_back(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = in_state(session, ada, State.SENT)
+
+    give_back(session, withdrawal)
+
+    assert balance(session, ada, "available") == "50.00 EUR"
+    assert_clean(session)
+
+
+def test_money_given_back_repays_debt_first(session: Session) -> None:
+    ada = make_partner(session)
+    sale = earn(session, ada, "100.00")
+    withdrawal = ask(session, ada, "42.00")
+    change(session, sale, Status.REVERSED, "100.00")
+    assert balance(session, ada, "debt") == "-42.00 EUR"
+
+    fail(session, withdrawal)
+
+    assert balance(session, ada, "debt") == "0.00 EUR"
+    assert balance(session, ada, "available") == "0.00 EUR"
+    assert_clean(session)
+
+
+ACTS = {
+    "approve": (approve, State.APPROVED),
+    "reject": (reject, State.REJECTED),
+    "fail": (fail, State.FAILED),
+    "pay": (pay, State.SETTLED),
+    "give_back": (give_back, State.RETURNED),
+}
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("act", list(ACTS))
+def test_only_open_steps_are_taken(session: Session, state: State, act: str) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = in_state(session, ada, state)
+    before = queries.balances(session, ada.partner_id)
+    perform, to = ACTS[act]
+    if to in STEPS.get(state, frozenset()):
+        perform(session, withdrawal)
+        assert withdrawal.state == to
+        return
+
+    with pytest.raises(withdrawals.WrongState):
+        perform(session, withdrawal)
+
+    assert withdrawal.state == state
+    assert queries.balances(session, ada.partner_id) == before
+
+
+@pytest.mark.parametrize("act", [reject, fail, give_back, pay])
+def test_every_end_wants_its_reason_or_reference(session: Session, act: object) -> None:
+    ada = make_partner(session, available="50.00")
+    state = State.SETTLED if act is give_back else State.APPROVED
+    withdrawal = in_state(session, ada, state)
+    before = queries.balances(session, ada.partner_id)
+
+    with pytest.raises((withdrawals.ReasonMissing, withdrawals.ReferenceMissing)):
+        act(session, withdrawal, "  ")  # type: ignore[operator]
+
+    assert withdrawal.state == state
+    assert queries.balances(session, ada.partner_id) == before
+
+
+@pytest.mark.parametrize(("act", "state"), [(approve, State.REQUESTED), (pay, State.APPROVED)])
+def test_on_hold_nothing_is_approved_or_paid(session: Session, act: object, state: State) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = in_state(session, ada, state)
+    hold(session, ada)
+
+    with pytest.raises(withdrawals.PartnerOnHold):
+        act(session, withdrawal)  # type: ignore[operator]
+
+    assert withdrawal.state == state
+    assert balance(session, ada, "withdrawing") == "20.00 EUR"
+
+
+def test_an_unknown_withdrawal_is_not_found(session: Session) -> None:
+    ada = make_partner(session)
+    unknown = Withdrawal(id=ada.partner_id)
+
+    for act in (approve, reject, fail, pay, give_back):
+        with pytest.raises(NotFound):
+            act(session, unknown)
+    with pytest.raises(NotFound):
+        queries.withdrawal(session, WithdrawalId(ada.partner_id))
+    with pytest.raises(NotFound):
+        ids.parse("par_00000000000000000000000000")
+
+
+def test_a_second_method_is_looked_at_for_72_hours(session: Session) -> None:
+    ada = make_partner(session, available="200.00")
+    assert ask(session, ada).state == "approved"
+
+    changed = ask(session, ada, rail="bank", details=IBAN)
+    assert (changed.state, changed.needs_person) == ("requested", True)
+    later = ask(session, ada, rail="bank", details=IBAN, now=DAY + timedelta(hours=72))
+
+    assert later.state == "approved"
+    assert later.method_id == changed.method_id
+
+
+def test_without_details_the_last_method_of_that_rail_is_taken(session: Session) -> None:
+    ada = make_partner(session, available="200.00")
+    ask(session, ada, details="ada@example.org")
+    ask(session, ada, rail="bank", details=IBAN)
+
+    again = ask(session, ada, details="")
+
+    assert queries.withdrawal(session, WithdrawalId(again.id)).destination == "a…@example.org"
+    last = queries.methods(session, ada.partner_id)
+    assert [method.rail for method in last] == ["paypal", "bank"] or len(last) == 2
+
+
+def test_details_are_known_again_however_they_are_written(session: Session) -> None:
+    ada = make_partner(session, available="200.00")
+    ask(session, ada, rail="bank", details=IBAN)
+
+    ask(session, ada, rail="bank", details=" fr14 2004 1010 0505 0001 3m02 606 ")
+
+    assert len(queries.methods(session, ada.partner_id)) == 1
+
+
+def test_details_are_encrypted_and_whoever_reads_them_is_written_down(session: Session) -> None:
+    ada = make_partner(session, available="200.00")
+    withdrawal = ask(session, ada, rail="bank", details=IBAN)
+
+    details = withdrawals.reveal(
+        session, withdrawal_id=WithdrawalId(withdrawal.id), actor="user:eve", now=DAY
+    )
+
+    assert details == IBAN
+    stored = session.execute(text("SELECT sealed, masked, fingerprint FROM payouts_method")).all()
+    assert all(IBAN.encode() not in bytes(row.sealed) for row in stored)
+    assert all("0505" not in row.masked for row in stored)
+    session.flush()
+    subject = ids.public(withdrawal.id)
+    actions = session.scalars(select(AuditRow.action).where(AuditRow.subject == subject)).all()
+    assert actions == ["read payout details"]
+
+
+def test_every_act_of_an_operator_is_audited(session: Session) -> None:
+    ada = make_partner(session, available="500.00")
+    withdrawal = ask(session, ada, "200.00")
+
+    give_back(session, pay(session, approve(session, withdrawal)))
+
+    session.flush()
+    rows = select(AuditRow.action).where(AuditRow.subject == ids.public(withdrawal.id))
+    assert session.scalars(rows.order_by(AuditRow.id)).all() == [
+        "approved withdrawal",
+        "paid withdrawal",
+        "returned withdrawal",
+    ]
+
+
+def test_partners_are_told_how_it_ended(session: Session) -> None:
+    ada = make_partner(session, available="500.00")
+
+    give_back(session, pay(session, ask(session, ada)), "account closed")
+
+    mails = session.scalars(select(Mail).where(Mail.to_address == ada.email).order_by(Mail.id))
+    told = [(mail.template, (mail.context or {}).get("reason")) for mail in mails]
+    assert told == [("payouts/email/paid", ""), ("payouts/email/given_back", "account closed")]
+
+
+def test_a_run_can_be_given_up(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = in_state(session, ada, State.IN_RUN)
+
+    withdrawals.move(session, withdrawal, State.APPROVED, actor="test", now=DAY)
+
+    assert withdrawal.state == "approved"
+    assert_clean(session)
+
+
+def test_lists_page_by_key(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    first, second = ask(session, ada), ask(session, ada)
+
+    assert [line.id for line in queries.withdrawals(session, ada.partner_id)] == [
+        second.id,
+        first.id,
+    ]
+    newest = queries.journal(session, limit=1)
+    assert [line.id for line in newest] == [second.id]
+    older = queries.journal(session, before=newest[0].id, limit=1)
+    assert [line.id for line in older] == [first.id]
+    waiting = queries.pending(session)
+    assert [line.id for line in waiting] == [first.id, second.id]
+    assert queries.total(waiting) == Money.parse("40.00")
+
+
+def test_a_declined_partner_cannot_have_anything_to_withdraw(session: Session) -> None:
+    bob = make_partner(session)
+
+    assert partners.TERMS_VERSION
+    assert actor_of(UserId(bob.user_id)).startswith("user:usr_")
+    assert queries.methods(session, bob.partner_id) == []
