@@ -32,13 +32,14 @@ class Summary:
     reserved: Money
     held: Money
     pending: Money
+    withdrawing: Money
     paid: Money
     holds: int
     postbacks_24h: int
     partners_active: int
     partners_waiting: int
     withdrawals_waiting: int
-    postbacks_waiting: int
+    quarantined: int
     job_failures_24h: int
     mails_failed_24h: int
     offer: tracking.CurrentOffer | None
@@ -69,13 +70,14 @@ def summary(session: Session, *, now: datetime) -> Summary:
         reserved=owed[AccountKind.RESERVE],
         held=owed[AccountKind.HELD],
         pending=owed[AccountKind.PENDING],
+        withdrawing=owed[AccountKind.WITHDRAWING],
         paid=paid_out(session),
         holds=risk.open_count(session),
         postbacks_24h=_count(session, Postback.received_at >= now - DAY),
         partners_active=_count(session, Partner.status == PartnerStatus.ACTIVE),
         partners_waiting=_count(session, Partner.status == PartnerStatus.PENDING),
         withdrawals_waiting=_count(session, Withdrawal.state.in_(OPEN_STATES)),
-        postbacks_waiting=_count(session, Postback.result.in_([Result.ORPHAN, Result.QUARANTINED])),
+        quarantined=_count(session, Postback.result == Result.QUARANTINED),
         job_failures_24h=_count(session, JobRun.ok.is_(False), JobRun.started_at >= now - DAY),
         mails_failed_24h=_count(session, Mail.state == "failed", Mail.created_at >= now - DAY),
         offer=tracking.current_offer(session, now),

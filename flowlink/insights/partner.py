@@ -1,5 +1,6 @@
 """A partner's own pages: portal, earnings, ledger lines and trails."""
 
+import secrets
 from enum import StrEnum
 
 from fastapi import APIRouter, Request, Response
@@ -44,9 +45,8 @@ def show_portal(
     request: Request, session: Db, partner_id: CurrentPartner, policy: CurrentPolicy
 ) -> Response:
     """What I earned, what comes next, my links, and what needs me."""
-    now = clock.now()
-    shown = portal.portal(session, partner_id=partner_id, now=now)
-    return page(request, "insights/portal.html", portal=shown, policy=policy, today=now.date())
+    shown = portal.portal(session, partner_id=partner_id, now=clock.now())
+    return page(request, "insights/portal.html", portal=shown, policy=policy)
 
 
 @router.get("/partners/earnings")
@@ -54,9 +54,15 @@ def show_earnings(
     request: Request, session: Db, partner_id: CurrentPartner, policy: CurrentPolicy
 ) -> Response:
     """Every amount with its way to the ledger, the release calendar, and the way to the money."""
-    now = clock.now()
-    shown = earnings.earnings(session, partner_id=partner_id, now=now)
-    return page(request, "insights/earnings.html", earnings=shown, policy=policy, today=now.date())
+    shown = earnings.earnings(session, partner_id=partner_id, now=clock.now())
+    return page(
+        request,
+        "insights/earnings.html",
+        earnings=shown,
+        policy=policy,
+        methods=policy.payout_methods,
+        once=secrets.token_urlsafe(16),  # the form sent twice asks once
+    )
 
 
 @router.get("/partners/earnings.csv")
@@ -77,9 +83,7 @@ def lines(
 ) -> Response:
     """The ledger's lines behind an amount, newest first."""
     found = statement.lines(session, partner_id=partner_id, purse=account, cursor=cursor)
-    return page(
-        request, "insights/lines.html", lines=found, account=account, accounts=list(Purse)
-    )
+    return page(request, "insights/lines.html", lines=found, account=account, accounts=list(Purse))
 
 
 @router.get("/partners/earnings/lines.csv")
@@ -139,9 +143,11 @@ def withdrawals_csv(session: Db, partner_id: CurrentPartner) -> Response:
 
 
 @router.get("/partners/trail/{name}")
-def show_trail(request: Request, session: Db, partner_id: CurrentPartner, name: str) -> Response:
+def show_trail(
+    request: Request, session: Db, partner_id: CurrentPartner, policy: CurrentPolicy, name: str
+) -> Response:
     """The way of one euro: the page for the kind of thing that `name` is."""
     partner = partners.get(session, partner_id)
     found = trail.find(session, partner=partner, name=name)
     template = f"insights/trail_{TEMPLATES[type(found)]}.html"
-    return page(request, template, trail=found, partner=partner)
+    return page(request, template, trail=found, partner=partner, policy=policy)

@@ -52,6 +52,11 @@ class Portal:
     offer: tracking.CurrentOffer | None
     has_method: bool
 
+    @property
+    def offer_choices(self) -> Sequence[tuple[str, str]]:
+        """The open offers as a form offers them."""
+        return [(offer.name, offer.name) for offer in self.offers]
+
 
 def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
     """Everything on the portal, read at one moment."""

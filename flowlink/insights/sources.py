@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from flowlink.partners.models import Partner
 from flowlink.payouts import queries as payouts
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.queries import UnknownWithdrawal, WithdrawalLine
+from flowlink.tracking import clickid
 from flowlink.tracking.models import Conversion, Link, Postback
 
 
@@ -23,6 +25,7 @@ class Origin:
     email: str = ""
     conversion: Conversion | None = None
     link: Link | None = None
+    clicked_at: datetime | None = None
     withdrawal: WithdrawalLine | None = None
     postbacks: Sequence[Postback] = field(default_factory=tuple)
 
@@ -59,6 +62,7 @@ def _of_conversion(session: Session, key: UUID) -> Origin:
         email=email,
         conversion=conversion,
         link=session.get(Link, conversion.link_id),
+        clicked_at=clickid.at(conversion.click_id) if conversion.click_id else None,
         postbacks=session.scalars(mine).all(),
     )
 
