@@ -12,7 +12,7 @@ from flowlink.web import render
 
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _ADDRESS = re.compile(r"https?://\S+\Z")
-WRAPPER = "notify/email/base.html"
+WRAPPER = "email/base.html"
 
 
 @dataclass(frozen=True, slots=True)
