@@ -186,9 +186,9 @@ SET enable_mergejoin = off AS $$
 DECLARE
   numbers bigint[]; shards integer[]; flaws text[];
   balances bigint[]; floors bigint[]; ceilings bigint[]; found record;
-  repeats boolean; known_ids uuid[]; known_payloads text[]; payloads text[]; earlier integer;
+  repeats boolean; known_ids uuid[]; known_payloads text[]; payloads text[]; twins integer[]; twin integer;
   ids uuid[]; results text[]; verdict text; first integer;
-  line integer; line_ids uuid[]; debit_afters bigint[]; credit_afters bigint[];
+  last bigint; line integer; line_ids uuid[]; legs integer[]; debit_afters bigint[]; credit_afters bigint[];
   d integer; c integer; amount bigint;
 BEGIN
   FOR attempt IN 1..2 LOOP
@@ -200,9 +200,6 @@ BEGIN
     EXIT WHEN attempt = 2 OR array_position(numbers, NULL) IS NULL;
     PERFORM ledger_open(kinds, owners, currencies);
   END LOOP;
-  IF (SELECT count(n) > count(DISTINCT n) FROM unnest(numbers) AS n) THEN
-    RAISE EXCEPTION 'an account is listed twice';
-  END IF;
 
   SELECT array_agg(CASE
            WHEN t.debit IS NULL OR t.credit IS NULL THEN 'unknown_account'
@@ -221,23 +218,32 @@ BEGIN
   FOR attempt IN 0..cardinality(sources) LOOP
   BEGIN
     balances := array_fill(NULL::bigint, ARRAY[cardinality(kinds)]);
-    floors := balances; ceilings := balances;
+    floors := balances; ceilings := balances; last := 0;
     -- All locks at once and in one order; an attempt undone gives them back, so the next one,
     -- too, takes them all in order. What is read under them cannot change any more.
     FOR found IN
-      SELECT k.place, b.balance, b.floor, b.ceiling
+      SELECT k.place, b.account, b.balance, b.floor, b.ceiling
         FROM unnest(numbers, shards) WITH ORDINALITY AS k (account, shard, place)
         JOIN ledger_balance AS b USING (account, shard)
        ORDER BY b.account, b.shard FOR NO KEY UPDATE OF b
     LOOP
+      IF found.account = last THEN
+        RAISE EXCEPTION 'an account is listed twice';
+      END IF;
+      last := found.account;
       balances[found.place] := found.balance;
       floors[found.place] := found.floor;
       ceilings[found.place] := found.ceiling;
     END LOOP;
 
-    repeats := EXISTS (SELECT FROM ledger_entry AS e WHERE e.source = ANY (sources))
-      OR (SELECT count(*) > count(DISTINCT s) FROM unnest(sources) AS s);
+    repeats := EXISTS (SELECT FROM ledger_entry AS e WHERE e.source = ANY (sources));
+    IF NOT repeats AND cardinality(sources) > 1 THEN
+      repeats := (SELECT count(*) > count(DISTINCT s) FROM unnest(sources) AS s);
+    END IF;
     IF repeats THEN
+      twins := (SELECT array_agg(s.twin ORDER BY s.place) FROM (
+        SELECT place, lag(place) OVER (PARTITION BY source ORDER BY place) AS twin
+          FROM unnest(sources) WITH ORDINALITY AS s (source, place)) AS s);
       known_ids := array_fill(NULL::uuid, ARRAY[cardinality(sources)]);
       known_payloads := array_fill(NULL::text, ARRAY[cardinality(sources)]);
       payloads := known_payloads;
@@ -270,18 +276,19 @@ BEGIN
     line_ids := array_fill(NULL::uuid, ARRAY[cardinality(entries)]);
     debit_afters := array_fill(0::bigint, ARRAY[cardinality(entries)]);
     credit_afters := debit_afters;
+    legs := array_fill(0, ARRAY[cardinality(entries)]);
     line := 1;
     FOR entry IN 1..cardinality(sources) LOOP
       verdict := 'created';
       IF repeats THEN
-        earlier := array_position(results, 'created');
-        WHILE known_ids[entry] IS NULL AND earlier < entry LOOP
-          IF sources[earlier] = sources[entry] THEN
-            known_ids[entry] := ids[earlier];
-            known_payloads[entry] := payloads[earlier];
-          END IF;
-          earlier := array_position(results, 'created', earlier + 1);
-        END LOOP;
+        twin := twins[entry];
+        IF results[twin] = 'created' THEN
+          known_ids[entry] := ids[twin];
+          known_payloads[entry] := payloads[twin];
+        ELSIF known_ids[entry] IS NULL THEN
+          known_ids[entry] := known_ids[twin];
+          known_payloads[entry] := known_payloads[twin];
+        END IF;
         IF known_ids[entry] IS NOT NULL THEN
           verdict := CASE WHEN known_payloads[entry] = payloads[entry] THEN 'replay'
                           ELSE 'reused' END;
@@ -304,6 +311,7 @@ BEGIN
             debit_afters[line] := balances[d];
             credit_afters[line] := balances[c];
             line_ids[line] := ids[entry];
+            legs[line] := line - first + 1;
             IF balances[d] < floors[d] OR balances[c] > ceilings[c] THEN
               verdict := 'no_funds';
             END IF;
@@ -340,12 +348,12 @@ BEGIN
        WHERE k.result = 'created' ORDER BY k.source;
     INSERT INTO ledger_transfer (entry_id, leg, debit, credit, amount, debit_after, credit_after,
                                  debit_shard, credit_shard, code)
-      SELECT k.id, row_number() OVER (PARTITION BY k.id ORDER BY k.place), numbers[k.debit],
+      SELECT k.id, k.leg, numbers[k.debit],
              numbers[k.credit], k.amount, k.debit_after, k.credit_after, shards[k.debit],
              shards[k.credit], k.code
-        FROM unnest(line_ids, debits, credits, amounts, debit_afters, credit_afters, codes)
+        FROM unnest(line_ids, legs, debits, credits, amounts, debit_afters, credit_afters, codes)
              WITH ORDINALITY
-             AS k (id, debit, credit, amount, debit_after, credit_after, code, place)
+             AS k (id, leg, debit, credit, amount, debit_after, credit_after, code, place)
        WHERE k.id IS NOT NULL ORDER BY k.place;
     RETURN QUERY SELECT * FROM unnest(results, ids);
     RETURN;
