@@ -1,5 +1,7 @@
 """Where a link leads: templates with macros, the network's parameter, the visitor's own.
 
+Macros are `{click_id}`, `{link}` (its code), `{partner}` (its public id) and `{base_url}`.
+
 The visitor's query is passed on, but it can neither choose the destination nor replace what the
 destination or we say ourselves.
 """
@@ -12,7 +14,6 @@ from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote_plus
 
 from flowlink.kernel.errors import Invalid
 
-MACROS = ("click_id", "link", "partner", "base_url")
 LONGEST = 2000
 _PASSED_ON_BYTES = 4096
 _PASSED_ON_FIELDS = 64
@@ -139,8 +140,8 @@ def _name(name: str) -> str:
 def _filled(text: str, macros: Mapping[str, str]) -> str:
     if "{" not in text:
         return text
-    for name in MACROS:
-        text = text.replace(f"{{{name}}}", macros[name])
+    for name, value in macros.items():
+        text = text.replace(f"{{{name}}}", value)
     return text.replace("{", "%7B").replace("}", "%7D")
 
 

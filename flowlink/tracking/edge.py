@@ -174,14 +174,14 @@ def _code(path: str) -> str:
 
 
 def _location(stored: Stored, query: bytes) -> str:
-    token = clicks.token_of(stored)
     target = stored.target
     macros = {
-        "click_id": token,
+        "click_id": clicks.token_of(stored),
         "link": target.code,
-        "partner": ids.public(PARTNER, target.partner_id),
         "base_url": settings.current().url,
     }
+    if "{partner}" in target.destination:
+        macros["partner"] = ids.public(PARTNER, target.partner_id)
     return destinations.build(
         target.destination,
         click_param=target.click_param,
