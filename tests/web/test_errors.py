@@ -175,6 +175,7 @@ def test_a_foreign_referer_is_never_linked(browser: TestClient) -> None:
     answer = browser.post("/raise/refused", data={}, headers=headers)
 
     assert "evil" not in answer.text
+    assert 'href="/form' not in answer.text
 
 
 def test_the_openapi_document_promises_problems(program: TestClient) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from jinja2 import UndefinedError
 from markupsafe import Markup
@@ -91,4 +92,8 @@ def test_each_reader_has_their_own_sections(viewer: object, seen: set[str]) -> N
 
 
 def test_a_section_without_its_page_is_not_shown(browser: TestClient) -> None:
-    assert "/partners/leaderboard" not in browser.get("/nothing").text
+    assert "/partners/leaderboard" not in browser.get("/ui").text
+
+
+def test_the_product_has_every_section_of_the_navigation(app: FastAPI) -> None:
+    assert nav._paths(app) == {item.href for item in nav._ITEMS}
