@@ -26,7 +26,7 @@ router = APIRouter()
 
 class WithdrawalForm(BaseModel):
     amount: MoneyField
-    method: Line
+    method: Line = ""
     details: Line = ""
     once: Line = ""
 

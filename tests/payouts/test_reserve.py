@@ -6,9 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import jobs, policy as policies
+from flowlink.kernel.money import Money
 from flowlink.payouts import jobs as payout_jobs, queries, reserve, service as payouts
 from flowlink.payouts.models import ReserveLot
-from flowlink.kernel.money import Money
 from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_partner

@@ -1,5 +1,6 @@
 """A withdrawal's way: set aside, approved, paid, or given back; and every step that is refused."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -23,6 +24,8 @@ from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_operator, make_partner
 from tests.payouts.makers import DAY, IBAN, assert_clean, change, earn
+
+Act = Callable[..., Withdrawal]
 
 
 def ask(
@@ -308,12 +311,12 @@ def test_paid_twice_is_refused_and_moves_nothing(session: Session) -> None:
     ("end", "step"), [(reject, "rejected"), (fail, "failed")], ids=["reject", "fail"]
 )
 def test_what_does_not_go_through_gives_the_money_back(
-    session: Session, end: object, step: str
+    session: Session, end: Act, step: str
 ) -> None:
     ada = make_partner(session, available="50.00")
     withdrawal = ask(session, ada)
 
-    ended = end(session, withdrawal, "wrong name")  # type: ignore[operator]
+    ended = end(session, withdrawal, "wrong name")
 
     assert (ended.state, ended.reason) == (step, "wrong name")
     assert balance(session, ada, "available") == "50.00 EUR"
@@ -358,7 +361,7 @@ def test_money_given_back_repays_debt_first(session: Session) -> None:
     assert_clean(session)
 
 
-ACTS = {
+ACTS: dict[str, tuple[Act, State]] = {
     "approve": (approve, State.APPROVED),
     "reject": (reject, State.REJECTED),
     "fail": (fail, State.FAILED),
@@ -387,27 +390,27 @@ def test_only_open_steps_are_taken(session: Session, state: State, act: str) -> 
 
 
 @pytest.mark.parametrize("act", [reject, fail, give_back, pay])
-def test_every_end_wants_its_reason_or_reference(session: Session, act: object) -> None:
+def test_every_end_wants_its_reason_or_reference(session: Session, act: Act) -> None:
     ada = make_partner(session, available="50.00")
     state = State.SETTLED if act is give_back else State.APPROVED
     withdrawal = in_state(session, ada, state)
     before = queries.balances(session, ada.partner_id)
 
     with pytest.raises((withdrawals.ReasonMissing, withdrawals.ReferenceMissing)):
-        act(session, withdrawal, "  ")  # type: ignore[operator]
+        act(session, withdrawal, "  ")
 
     assert withdrawal.state == state
     assert queries.balances(session, ada.partner_id) == before
 
 
 @pytest.mark.parametrize(("act", "state"), [(approve, State.REQUESTED), (pay, State.APPROVED)])
-def test_on_hold_nothing_is_approved_or_paid(session: Session, act: object, state: State) -> None:
+def test_on_hold_nothing_is_approved_or_paid(session: Session, act: Act, state: State) -> None:
     ada = make_partner(session, available="50.00")
     withdrawal = in_state(session, ada, state)
     hold(session, ada)
 
     with pytest.raises(withdrawals.PartnerOnHold):
-        act(session, withdrawal)  # type: ignore[operator]
+        act(session, withdrawal)
 
     assert withdrawal.state == state
     assert balance(session, ada, "withdrawing") == "20.00 EUR"
