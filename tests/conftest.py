@@ -17,7 +17,7 @@ from flowlink.app import server
 from flowlink.kernel import clock, db, migrate, settings, worker
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
-from tests.cluster import Cluster, start_cluster
+from tests.cluster import Cluster, memory_dir, start_cluster
 from tests.factories import free_port
 
 if TYPE_CHECKING:
@@ -136,13 +136,19 @@ def live(database: str) -> Generator[Live]:
 
 
 @pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory in memory, for the data of a server that a test starts."""
+    with memory_dir() as made:
+        yield made
+
+
+@pytest.fixture
 def postgres_durable(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A migrated server of the test's own that keeps what it has committed, to be killed."""
     server = EmbeddedPostgres(tmp_path / "data")
     server.start()
     migrate.upgrade(server.url())
     yield server
-    db.disconnect()
     server.stop()
 
 

@@ -1,6 +1,7 @@
 """Getting ready: settings, logs, and a migrated database, for every role and command alike."""
 
 import fcntl
+import gc
 import time
 from argparse import Namespace
 from collections.abc import Generator
@@ -59,6 +60,7 @@ def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path
         prepare(url)
         db.connect(url, pool_size=5)
         registry.load()
+        imports_done()
         try:
             with _refusals():
                 startup.seed(now=clock.now())
@@ -113,6 +115,12 @@ def upgrade(url: str) -> None:
         migrate.upgrade(url)
     except CommandError as error:
         raise Failed(f"the database belongs to another version of flowlink: {error}") from None
+
+
+def imports_done() -> None:
+    """Let the collector work again, on what comes now: what is imported stays for good."""
+    gc.freeze()
+    gc.enable()
 
 
 def remember_port(data: Path, port: int) -> None:

@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -37,10 +38,13 @@ def _serve(
 ) -> None:
     from flowlink.app import startup, supervisor, web, welcome  # while PostgreSQL starts
 
+    if first:
+        import_module("alembic.command")
     url = settings.current().database_url or _ready(postgres)
     opening.prepare(url)
     db.connect(url)
     app = web.create_app()
+    opening.imports_done()
     startup.seed(now=clock.now())
     opening.remember_port(data, listener.getsockname()[1])
     working = supervisor.Worker()

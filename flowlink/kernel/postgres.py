@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -56,6 +57,7 @@ class EmbeddedPostgres:
         self._data_fd = -1
         self._process: subprocess.Popen[bytes] | None = None
         self._spawned_at = 0.0
+        self._making: Future[None] | None = None
 
     def start(self) -> None:
         """Start, and return once the database `flowlink` answers.
@@ -75,10 +77,12 @@ class EmbeddedPostgres:
         """Start without waiting; ask :meth:`ready`. Also restarts a server that died."""
         self._acquire()
         try:
-            if not (self.cluster / "PG_VERSION").exists():
-                self._initialize()
-            self._spawned_at = time.monotonic()
-            self._launch()
+            if (self.cluster / "PG_VERSION").exists():
+                self._begin()
+            else:
+                background = ThreadPoolExecutor(max_workers=1)
+                self._making = background.submit(self._initialize)
+                background.shutdown(wait=False)
         except BaseException:
             self._release()
             raise
@@ -90,6 +94,8 @@ class EmbeddedPostgres:
 
         :raises PostgresError: it ended, or it takes more than five minutes.
         """
+        if self._making is not None and not self._made():
+            return False
         assert self._process is not None, "spawn() comes first"
         waited_s = time.monotonic() - self._spawned_at
         if self._process.poll() is not None:
@@ -108,6 +114,8 @@ class EmbeddedPostgres:
 
     def poll(self) -> int | None:
         """The server's exit code, or None while it runs."""
+        if self._making is not None:
+            return None
         return self._process.poll() if self._process else 0
 
     @property
@@ -118,6 +126,9 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Disconnect everybody and stop; harder after 8 seconds. Harmless when nothing runs."""
+        if self._making is not None:
+            wait([self._making])
+            self._making = None
         process = self._process
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -169,6 +180,24 @@ class EmbeddedPostgres:
         if programs.reaches(self._account, path):
             return str(path)
         return f"/proc/self/fd/{self._data_fd}/{path.relative_to(self.data)}"
+
+    def _made(self) -> bool:
+        """Whether the new cluster is there; then the server is launched, in this thread."""
+        assert self._making is not None
+        if not self._making.done():
+            return False
+        making, self._making = self._making, None
+        try:
+            making.result()
+            self._begin()
+        except BaseException:
+            self._release()
+            raise
+        return True
+
+    def _begin(self) -> None:
+        self._spawned_at = time.monotonic()
+        self._launch()
 
     def _initialize(self) -> None:
         """Make the cluster beside its place and rename it: a half-made one never counts."""

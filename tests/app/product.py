@@ -1,7 +1,8 @@
 """flowlink as its users run it: a process of its own, seen from outside."""
 
+import os
 import re
-import selectors
+import select
 import signal
 import subprocess
 import sys
@@ -44,6 +45,10 @@ class Product:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20), time.monotonic() - began
 
+    def close(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONUTF8": "1"} | settings
@@ -67,34 +72,29 @@ def command(
 def launch(data: Path, *, prefix: tuple[str, ...] = (), **settings: str) -> Product:
     """Start `flowlink up` without waiting for it."""
     port = free_port()
-    process = subprocess.Popen(
-        [*prefix, *FLOWLINK, "up", "--data", str(data), "--port", str(port)],
-        cwd=data.parent,
-        env=environment(data.parent, **settings),
-        stdout=subprocess.PIPE,
-        stderr=(data.parent / "up.log").open("a"),
-        text=True,
-    )
+    with (data.parent / "up.log").open("a") as log:
+        process = subprocess.Popen(
+            [*prefix, *FLOWLINK, "up", "--data", str(data), "--port", str(port)],
+            cwd=data.parent,
+            env=environment(data.parent, **settings),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     return Product(process, data, f"http://127.0.0.1:{port}")
 
 
 def wait_ready(product: Product) -> None:
-    """Read what it prints until it says how to get in."""
+    """Read what it prints until it says how to get in, which it does in one piece."""
     assert product.process.stdout is not None
-    with selectors.DefaultSelector() as waiting:
-        waiting.register(product.process.stdout, selectors.EVENT_READ)
-        until = time.monotonic() + START_S
-        while "ready" not in product.printed:
-            assert waiting.select(until - time.monotonic()), "not ready in time"
-            line = product.process.stdout.readline()
-            log = (product.data.parent / "up.log").read_text()
-            assert line, f"flowlink up ended with {product.process.wait()}:\n{log[-3000:]}"
-            product.printed += line
-        while waiting.select(0.2):
-            line = product.process.stdout.readline()
-            if not line:
-                break
-            product.printed += line
+    printed = product.process.stdout.fileno()
+    until = time.monotonic() + START_S
+    while "ready" not in product.printed:
+        assert select.select([printed], [], [], until - time.monotonic())[0], "not ready in time"
+        piece = os.read(printed, 65536).decode()
+        log = (product.data.parent / "up.log").read_text()
+        assert piece, f"flowlink up ended with {product.process.wait()}:\n{log[-3000:]}"
+        product.printed += piece
 
 
 @contextmanager
@@ -107,5 +107,4 @@ def running(data: Path, *, prefix: tuple[str, ...] = (), **settings: str) -> Gen
     finally:
         if product.process.poll() is None:
             product.terminate()
-        assert product.process.stdout is not None
-        product.process.stdout.close()
+        product.close()

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.app.product import FLOWLINK, Product, command, running
+from tests.cluster import memory_dir
 
 LIGHT = """
 import sys
@@ -24,17 +25,17 @@ assert not heavy, heavy
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with running(tmp_path_factory.mktemp("cli") / "data") as started:
+def product() -> Iterator[Product]:
+    with memory_dir() as place, running(place / "data") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def resting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def resting() -> Iterator[Path]:
     """Data on which nothing runs; a command has made it."""
-    data = tmp_path_factory.mktemp("resting") / "data"
-    assert command("migrate", data=data).returncode == 0
-    return data
+    with memory_dir() as place:
+        assert command("migrate", data=place / "data").returncode == 0
+        yield place / "data"
 
 
 def test_help_imports_nothing_of_the_product() -> None:
@@ -168,13 +169,13 @@ def test_the_doctor_finds_a_fresh_installation_well(product: Product) -> None:
     assert "PostgreSQL 18" in done.stdout
 
 
-def test_clicks_are_exported(product: Product, tmp_path: Path) -> None:
+def test_clicks_are_exported(product: Product, place: Path) -> None:
     key = command("admin", "api-key", "--partner", "cli@example.org", data=product.data)
     headers = {"authorization": f"Bearer {key.stdout.strip()}"}
     link = httpx2.post(f"{product.url}/api/partner/links", headers=headers, json={}).json()
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     clicked = httpx2.get(link["url"], headers={"user-agent": agent, "referer": "https://a.test/b"})
-    out = tmp_path / "clicks.csv"
+    out = place / "clicks.csv"
 
     done = command("clicks", "export", str(out), data=product.data)
 
@@ -209,23 +210,23 @@ def test_commands_at_the_same_time_share_one_server(resting: Path) -> None:
     assert ended == ["the ledger is clean\n"] * 3
 
 
-def test_a_backup_brings_everything_back(resting: Path, tmp_path: Path) -> None:
+def test_a_backup_brings_everything_back(resting: Path, place: Path) -> None:
     key = command("admin", "api-key", "--partner", "ada@example.org", data=resting).stdout.strip()
     url = command("admin", "postback-url", "direct", data=resting).stdout
-    file = tmp_path / "all.backup"
+    file = place / "all.backup"
     made = command("backup", str(file), data=resting)
 
-    restored = command("restore", str(file), data=tmp_path / "new")
+    restored = command("restore", str(file), data=place / "new")
 
     assert (made.stdout, made.returncode, restored.returncode) == (f"{file}\n", 0, 0)
     assert file.stat().st_mode & 0o777 == 0o600
-    assert command("admin", "postback-url", "direct", data=tmp_path / "new").stdout == url
-    with running(tmp_path / "new") as product:
+    assert command("admin", "postback-url", "direct", data=place / "new").stdout == url
+    with running(place / "new") as product:
         assert product.get("/api/partner/links", authorization=f"Bearer {key}").status_code == 200
 
 
-def test_a_restore_over_data_is_refused(resting: Path, tmp_path: Path) -> None:
-    file = tmp_path / "all.backup"
+def test_a_restore_over_data_is_refused(resting: Path, place: Path) -> None:
+    file = place / "all.backup"
     command("backup", str(file), data=resting)
     before = command("admin", "postback-url", "direct", data=resting).stdout
 
@@ -235,9 +236,9 @@ def test_a_restore_over_data_is_refused(resting: Path, tmp_path: Path) -> None:
     assert command("admin", "postback-url", "direct", data=resting).stdout == before
 
 
-def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not an archive")
+def test_what_is_no_backup_is_refused(place: Path) -> None:
+    (place / "file").write_text("not an archive")
 
-    done = command("restore", str(tmp_path / "file"), data=tmp_path / "new")
+    done = command("restore", str(place / "file"), data=place / "new")
 
     assert (done.returncode, "cannot be read as a backup" in done.stderr) == (1, True)

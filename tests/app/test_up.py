@@ -3,13 +3,12 @@
 import os
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.app.product import command, launch, running, wait_ready
+from tests.app.product import command, launch, running
 from tests.cluster import Cluster
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -20,8 +19,8 @@ def server_pid(data: Path) -> int:
     return int((data / "18" / "postmaster.pid").read_text().split()[0])
 
 
-def test_the_first_start_says_how_to_get_in_and_the_next_keeps_the_secret(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_the_first_start_says_how_to_get_in_and_the_next_keeps_the_secret(place: Path) -> None:
+    data = place / "data"
     with running(data) as first:
         link = next(word for word in first.printed.split() if "token=" in word)
         opened = httpx2.get(link)
@@ -36,8 +35,9 @@ def test_the_first_start_says_how_to_get_in_and_the_next_keeps_the_secret(tmp_pa
     assert "secret" not in second.printed
 
 
-def test_secrets_are_closed_to_other_users(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as product:
+def test_secrets_are_closed_to_other_users(place: Path) -> None:
+    with running(place / "data") as product:
+        assert product.get("/readyz").json() == {"ready": True, "problems": []}
         modes = {
             path.name: path.stat().st_mode & 0o777
             for path in product.data.iterdir()
@@ -47,8 +47,8 @@ def test_secrets_are_closed_to_other_users(tmp_path: Path) -> None:
     assert modes == {"secret-key": 0o600, "admin-secret": 0o600, "18": 0o700}
 
 
-def test_a_second_one_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as first:
+def test_a_second_one_on_the_same_data_is_refused(place: Path) -> None:
+    with running(place / "data") as first:
         second = command("up", "--port", "0", data=first.data)
         still = first.get("/healthz")
 
@@ -57,26 +57,26 @@ def test_a_second_one_on_the_same_data_is_refused(tmp_path: Path) -> None:
     assert still.status_code == 200
 
 
-def test_a_port_in_use_is_said_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_before_anything_is_started(place: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = command("up", "--port", str(port), data=tmp_path / "data")
+        refused = command("up", "--port", str(port), data=place / "data")
 
     assert refused.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in refused.stderr
-    assert not (tmp_path / "data" / "18").exists()
+    assert not (place / "data" / "18").exists()
 
 
-def test_production_refuses_to_start_without_secrets(tmp_path: Path) -> None:
-    refused = command("up", data=tmp_path / "data", FLOWLINK_ENV="production")
+def test_production_refuses_to_start_without_secrets(place: Path) -> None:
+    refused = command("up", data=place / "data", FLOWLINK_ENV="production")
 
     assert (refused.returncode, "ADMIN_SECRET" in refused.stderr) == (1, True)
     assert "Traceback" not in refused.stderr
-    assert not (tmp_path / "data").exists()
+    assert not (place / "data").exists()
 
 
-def test_a_killed_flowlink_starts_again_with_all_it_had(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_a_killed_flowlink_starts_again_with_all_it_had(place: Path) -> None:
+    data = place / "data"
     with running(data) as killed:
         made = command("admin", "api-key", "--partner", "ada@example.org", data=data)
         postgres = server_pid(data)
@@ -89,8 +89,8 @@ def test_a_killed_flowlink_starts_again_with_all_it_had(tmp_path: Path) -> None:
     assert links.status_code == 200
 
 
-def test_a_killed_database_is_started_again(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as product:
+def test_a_killed_database_is_started_again(place: Path) -> None:
+    with running(place / "data") as product:
         before = server_pid(product.data)
         os.kill(before, signal.SIGKILL)
         answers = [product.get("/readyz").status_code]
@@ -102,32 +102,33 @@ def test_a_killed_database_is_started_again(tmp_path: Path) -> None:
     assert set(answers) <= {200, 503}
 
 
-def test_a_signal_during_the_start_ends_it_in_good_order(tmp_path: Path) -> None:
-    product = launch(tmp_path / "data")
-    while not (tmp_path / "data" / "lock").exists():
+def test_a_signal_during_the_start_ends_it_in_good_order(place: Path) -> None:
+    product = launch(place / "data")
+    while not (place / "data" / "lock").exists():
         assert product.process.poll() is None
 
     code, seconds = product.terminate()
+    product.close()
 
-    assert (code, seconds < 10) == (0, True)
-    with running(tmp_path / "data") as again:
+    assert (code, seconds < 10) == (0, True), (place / "up.log").read_text()
+    with running(place / "data") as again:
         assert again.get("/healthz").status_code == 200
 
 
-def test_an_own_database_is_used_where_one_is_named(tmp_path: Path, cluster: Cluster) -> None:
+def test_an_own_database_is_used_where_one_is_named(place: Path, cluster: Cluster) -> None:
     cluster.create("elsewhere")
     url = cluster.url("elsewhere")
-    with running(tmp_path / "data", DATABASE_URL=url) as product:
+    with running(place / "data", DATABASE_URL=url) as product:
         ready = product.get("/readyz")
     cluster.drop("elsewhere")
 
     assert ready.status_code == 200
-    assert not (tmp_path / "data" / "18").exists()
+    assert not (place / "data" / "18").exists()
 
 
-def test_a_database_that_is_away_is_a_reason_and_no_trace(tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_a_reason_and_no_trace(place: Path) -> None:
     refused = command(
-        "up", "--port", "0", data=tmp_path / "data", DATABASE_URL="postgresql://127.0.0.1:1/none"
+        "up", "--port", "0", data=place / "data", DATABASE_URL="postgresql://127.0.0.1:1/none"
     )
 
     assert (refused.returncode, "does not answer" in refused.stderr) == (1, True)
@@ -135,27 +136,11 @@ def test_a_database_that_is_away_is_a_reason_and_no_trace(tmp_path: Path) -> Non
 
 
 @AS_ROOT
-def test_an_ordinary_user_can_run_it(tmp_path_factory: pytest.TempPathFactory) -> None:
-    home = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
-    os.chown(home, 65534, 65534)
-    try:
-        with running(home / "data", prefix=NOBODY) as product:
-            ready = product.get("/readyz")
-            link = command(
-                "admin", "sign-in-link", "a@example.org", data=product.data, prefix=NOBODY
-            )
-            owner = (home / "data" / "18").stat().st_uid
-    finally:
-        subprocess.run(["rm", "-rf", str(home)], check=True)
+def test_an_ordinary_user_can_run_it(place: Path) -> None:
+    os.chown(place, 65534, 65534)
+    with running(place / "data", prefix=NOBODY) as product:
+        ready = product.get("/readyz")
+        link = command("admin", "sign-in-link", "a@example.org", data=product.data, prefix=NOBODY)
+        owner = (place / "data" / "18").stat().st_uid
 
     assert (ready.status_code, owner, link.returncode) == (200, 65534, 0)
-
-
-def test_ready_is_said_only_when_it_is(tmp_path: Path) -> None:
-    product = launch(tmp_path / "data")
-    wait_ready(product)
-
-    answer = product.get("/readyz").json()
-
-    product.terminate()
-    assert answer == {"ready": True, "problems": []}

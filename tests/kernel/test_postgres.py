@@ -27,8 +27,8 @@ time.sleep(60)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    made = EmbeddedPostgres(tmp_path / "data")
+def server(place: Path) -> Iterator[EmbeddedPostgres]:
+    made = EmbeddedPostgres(place / "data")
     yield made
     made.stop()
 
@@ -134,8 +134,8 @@ def test_a_pid_that_now_belongs_to_a_stranger_is_no_server(server: EmbeddedPostg
     assert value(server.url(), "SELECT 1") == 1
 
 
-def test_a_path_too_long_for_a_socket_still_works(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / ("long" * 25))
+def test_a_path_too_long_for_a_socket_still_works(place: Path) -> None:
+    server = EmbeddedPostgres(place / ("long" * 25))
     server.start()
     try:
         assert value(server.url(), "SELECT 1") == 1
@@ -152,16 +152,16 @@ def test_why_it_cannot_start_is_said(server: EmbeddedPostgres) -> None:
         server.start()
 
 
-def test_data_that_cannot_be_used_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_data_that_cannot_be_used_is_said(place: Path) -> None:
+    (place / "file").touch()
 
     with pytest.raises(PostgresError, match="cannot be used"):
-        EmbeddedPostgres(tmp_path / "file" / "data").start()
+        EmbeddedPostgres(place / "file" / "data").start()
 
 
 @AS_ROOT
-def test_root_leaves_the_directories_above_shut(tmp_path: Path) -> None:
-    above = tmp_path / "above"
+def test_root_leaves_the_directories_above_shut(place: Path) -> None:
+    above = place / "above"
     above.mkdir(mode=0o700)
     server = EmbeddedPostgres(above / "data")
     server.start()
