@@ -1,5 +1,6 @@
 """Makers of partners, links, visits and postbacks, committed where the edge can see them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -13,14 +14,17 @@ from flowlink.identity.ids import UserId
 from flowlink.kernel import clock, db
 from flowlink.partners import service as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.tracking import networks, service
-from flowlink.tracking.models import Link
+from flowlink.tracking import clicks, networks, service
+from flowlink.tracking.clicks import Visit
+from flowlink.tracking.models import Link, Reason
 
 BROWSER = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/131.0.0.0 Safari/537.36"
 )
 _numbers = count(1)
+
+Send = Callable[..., tuple[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,33 @@ def ask(query: str, **params: object) -> list[tuple[object, ...]]:
     """The same, in a transaction of its own."""
     with db.read() as session:
         return rows(session, query, **params)
+
+
+def make_click(session: Session, shop: Shop, at: datetime) -> str:
+    """The click id of a new click on the shop's link."""
+    visit = Visit(shop.link.code, at, "203.0.113.9", BROWSER, "", Reason.VALID)
+    (stored,) = clicks.store(session, visits=[visit])
+    assert stored is not None
+    return clicks.token_of(stored)
+
+
+def conversions(session: Session) -> list[tuple[object, ...]]:
+    """Status, cents and revision of every conversion."""
+    query = "SELECT status, amount_micro / 10000, revision FROM tracking_conversion ORDER BY id"
+    return rows(session, query)
+
+
+def revisions(session: Session) -> list[tuple[object, ...]]:
+    query = (
+        "SELECT revision, status, amount_micro / 10000 FROM tracking_conversion_revision"
+        " ORDER BY conversion_id, revision"
+    )
+    return rows(session, query)
+
+
+def events(session: Session) -> int:
+    """How often others were told that a conversion changed."""
+    query = "SELECT count(*) FROM kernel_event WHERE name = 'conversion.changed'"
+    (counted,) = rows(session, query)[0]
+    assert isinstance(counted, int)
+    return counted

@@ -11,7 +11,7 @@ from flowlink.identity import service as identity
 from flowlink.tracking import networks, offers, service
 from flowlink.tracking.models import Mode
 from flowlink.tracking.offers import OfferIn
-from tests.tracking.makers import Shop, make_partner, make_shop, postback, rows
+from tests.tracking.makers import Shop, make_partner, postback, rows
 
 LINKS = "/api/partner/links"
 ADMIN = {"x-admin-secret": "an-admin-secret-for-tests-only"}
@@ -21,11 +21,6 @@ def count(session: Session, table: str) -> int:
     ((counted,),) = rows(session, f"SELECT count(*) FROM {table}")  # noqa: S608
     assert isinstance(counted, int)
     return counted
-
-
-@pytest.fixture
-def shop(session: Session, now: datetime) -> Shop:
-    return make_shop(session, now=now)
 
 
 @pytest.fixture

@@ -166,7 +166,8 @@ BEGIN
     RETURN false;
   END IF;
   PERFORM set_config('lock_timeout', '2s', true);
-  PERFORM pg_advisory_xact_lock(hashtextextended('tracking_ensure_partition', 0));
+  -- One at a time, clicks go on; and a lock on a table makes us see what was made meanwhile.
+  LOCK TABLE tracking_click IN SHARE UPDATE EXCLUSIVE MODE;
   IF to_regclass(name) IS NOT NULL THEN
     RETURN false;
   END IF;
