@@ -15,6 +15,15 @@ from flowlink.ledger.accounts import PARTNER_KINDS, Account, AccountKind
 from flowlink.ledger.entries import Code, EntryKind
 from flowlink.ledger.models import OWNED_FROM, AccountRow, BalanceRow, EntryRow, TransferRow
 
+# Asked so often that it is worth writing out: building it would take longer than running it.
+_BALANCE = text(
+    """
+    SELECT CAST(sum(b.balance) AS bigint)
+      FROM ledger_account AS a JOIN ledger_balance AS b ON b.account = a.number
+     WHERE a.owner = :owner AND a.kind = :kind AND a.currency = :currency
+    """
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -69,11 +78,8 @@ class EntryView:
 
 def balance(session: Session, account: Account) -> Money:
     """What is in the account; zero for one that was never used."""
-    total = session.scalar(
-        select(_total())
-        .join_from(AccountRow, BalanceRow)
-        .where(_key().in_([(account.owner, account.kind.value, account.currency)]))
-    )
+    values = {"owner": account.owner, "kind": account.kind.value, "currency": account.currency}
+    total = session.scalar(_BALANCE, values)
     return Money(total or 0, account.currency)
 
 
@@ -82,7 +88,7 @@ def balances(
 ) -> dict[AccountKind, Money]:
     """All that an owner has: each kind a partner can have, and any other that is open."""
     rows = session.execute(
-        select(AccountRow.kind, _total())
+        select(AccountRow.kind, cast(func.sum(BalanceRow.balance), BigInteger))
         .join_from(AccountRow, BalanceRow)
         .where(AccountRow.owner == str(owner), AccountRow.currency == currency)
         .group_by(AccountRow.kind)
@@ -127,21 +133,14 @@ def find_by_source(session: Session, source: str) -> EntryView | None:
     return None if found is None else _view(session, found)
 
 
-def _total() -> Any:
-    return cast(func.sum(BalanceRow.balance), BigInteger)
-
-
-def _key() -> Any:
-    return tuple_(AccountRow.owner, AccountRow.kind, AccountRow.currency)
-
-
 def _account(row: AccountRow) -> Account:
     return Account(kind=AccountKind(row.kind), owner=row.owner, currency=row.currency)
 
 
 def _opened(session: Session, accounts: Collection[Account]) -> dict[int, AccountRow]:
     names = [(each.owner, each.kind.value, each.currency) for each in accounts]
-    rows = session.scalars(select(AccountRow).where(_key().in_(names)))
+    key = tuple_(AccountRow.owner, AccountRow.kind, AccountRow.currency)
+    rows = session.scalars(select(AccountRow).where(key.in_(names)))
     return {row.number: row for row in rows}
 
 

@@ -184,12 +184,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off AS $$
 DECLARE
-  numbers bigint[]; shards integer[]; flaws text[];
-  balances bigint[]; floors bigint[]; ceilings bigint[]; found record;
-  repeats boolean; known_ids uuid[]; known_payloads text[]; payloads text[]; twins integer[]; twin integer;
-  ids uuid[]; results text[]; verdict text; first integer;
-  last bigint; line integer; line_ids uuid[]; legs integer[]; debit_afters bigint[]; credit_afters bigint[];
-  d integer; c integer; amount bigint;
+  numbers bigint[]; shards integer[]; balances bigint[]; floors bigint[]; ceilings bigint[];
+  flaws text[]; legs bigint[]; line_ids uuid[]; debit_afters bigint[]; credit_afters bigint[];
+  ids uuid[]; results text[]; verdict text; first integer; line integer; last bigint;
+  repeats boolean; known_ids uuid[]; known_payloads text[]; payloads text[]; twins integer[];
+  found record; twin integer; d integer; c integer; amount bigint;
 BEGIN
   FOR attempt IN 1..2 LOOP
     SELECT array_agg(a.number ORDER BY k.place),
@@ -275,8 +274,7 @@ BEGIN
     results := array_fill(''::text, ARRAY[cardinality(sources)]);
     line_ids := array_fill(NULL::uuid, ARRAY[cardinality(entries)]);
     debit_afters := array_fill(0::bigint, ARRAY[cardinality(entries)]);
-    credit_afters := debit_afters;
-    legs := array_fill(0, ARRAY[cardinality(entries)]);
+    credit_afters := debit_afters; legs := debit_afters;
     line := 1;
     FOR entry IN 1..cardinality(sources) LOOP
       verdict := 'created';
@@ -348,13 +346,12 @@ BEGIN
        WHERE k.result = 'created' ORDER BY k.source;
     INSERT INTO ledger_transfer (entry_id, leg, debit, credit, amount, debit_after, credit_after,
                                  debit_shard, credit_shard, code)
-      SELECT k.id, k.leg, numbers[k.debit],
-             numbers[k.credit], k.amount, k.debit_after, k.credit_after, shards[k.debit],
-             shards[k.credit], k.code
+      SELECT id, leg, numbers[debit], numbers[credit], k.amount, debit_after, credit_after,
+             shards[debit], shards[credit], code
         FROM unnest(line_ids, legs, debits, credits, amounts, debit_afters, credit_afters, codes)
              WITH ORDINALITY
              AS k (id, leg, debit, credit, amount, debit_after, credit_after, code, place)
-       WHERE k.id IS NOT NULL ORDER BY k.place;
+       WHERE id IS NOT NULL ORDER BY place;
     RETURN QUERY SELECT * FROM unnest(results, ids);
     RETURN;
   EXCEPTION WHEN unique_violation THEN
