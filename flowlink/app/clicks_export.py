@@ -19,8 +19,8 @@ HEADER = ("click_id", "at", "link", "partner", "valid", "reason", "country", "de
 _BATCH = 5000
 
 
-def write(out: Path, *, since: datetime, until: datetime) -> int:
-    """Write the clicks from `since` to before `until`; returns how many.
+def write(out: Path, *, since: datetime, until: datetime | None) -> int:
+    """Write the clicks from `since` to before `until` (or all later ones); returns how many.
 
     The file appears whole or not at all.
     """
@@ -36,7 +36,9 @@ def write(out: Path, *, since: datetime, until: datetime) -> int:
     return count
 
 
-def _rows(session: Session, *, since: datetime, until: datetime) -> Iterator[tuple[str, ...]]:
+def _rows(
+    session: Session, *, since: datetime, until: datetime | None
+) -> Iterator[tuple[str, ...]]:
     codes = dict(session.execute(select(Link.number, Link.code)).tuples().all())
     people = select(Partner.number, Partner.id)
     partners = {
@@ -47,9 +49,11 @@ def _rows(session: Session, *, since: datetime, until: datetime) -> Iterator[tup
         select(Click.id, Click.link, Click.partner, Click.reason, Agent.text, Referrer.host)
         .outerjoin(Agent, Agent.id == Click.agent)
         .outerjoin(Referrer, Referrer.id == Click.referrer)
-        .where(Click.id >= clickid.floor(since), Click.id < clickid.floor(until))
+        .where(Click.id >= clickid.floor(since))
         .order_by(Click.id)
     )
+    if until is not None:
+        wanted = wanted.where(Click.id < clickid.floor(until))
     for number, link, partner, reason, agent, referrer in session.execute(
         wanted, execution_options={"yield_per": _BATCH}
     ):

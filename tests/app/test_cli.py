@@ -180,7 +180,9 @@ def test_clicks_are_exported(product: Product, place: Path) -> None:
     done = command("clicks", "export", str(out), data=product.data)
 
     assert (done.returncode, done.stdout) == (0, "")
-    rows = [row for row in csv.DictReader(out.open()) if row["link"] == link["code"]]
+    rows = [
+        row for row in csv.DictReader(out.read_text().splitlines()) if row["link"] == link["code"]
+    ]
     assert [(row["valid"], row["reason"], row["device"], row["referrer"]) for row in rows] == [
         ("true", "", "desktop", "a.test")
     ]

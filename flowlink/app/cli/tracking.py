@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from flowlink.app import clicks_export, opening
 from flowlink.app.outcome import Failed, note, say
 from flowlink.kernel import clock, db
-from flowlink.tracking import networks, postbacks
+from flowlink.tracking import clickid, networks, postbacks
 from flowlink.tracking.models import Network, Result
 
 
@@ -35,16 +35,11 @@ def export_clicks(arguments: Namespace) -> None:
     """Write one row a click; whole days in UTC, both ends included."""
     if arguments.out.suffix != ".csv":
         raise Failed("only CSV is written by this version: name a file that ends in .csv")
-    since = _day(arguments.since) if arguments.since else datetime(2024, 1, 1, tzinfo=UTC)
-    until = _day(arguments.until) if arguments.until else clock_day()
+    since = _day(arguments.since) if arguments.since else clickid.EPOCH
+    until = _day(arguments.until) + timedelta(days=1) if arguments.until else None
     with opening.database(arguments):
-        count = clicks_export.write(arguments.out, since=since, until=until + timedelta(days=1))
+        count = clicks_export.write(arguments.out, since=since, until=until)
     note(f"{count} clicks written to {arguments.out}")
-
-
-def clock_day() -> datetime:
-    """A day no click is later than, also when the clock has been moved."""
-    return datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def _request(network: Network, fields: dict[str, str]) -> postbacks.PostbackIn:

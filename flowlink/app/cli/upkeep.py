@@ -53,4 +53,4 @@ def demo(arguments: Namespace) -> None:
     with opening.database(arguments):
         from flowlink.app import demo as month
 
-        month.fill(now=clock.now())
+        say(month.fill(now=clock.now()))
