@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
@@ -251,7 +252,7 @@ def test_an_address_gets_five_links_in_a_while(client: TestClient, session: Sess
 
 
 def test_a_client_gets_so_many_links_whatever_it_claims(
-    client: TestClient, session: Session
+    app: FastAPI, client: TestClient, session: Session
 ) -> None:
     for number in range(identity.LINKS_PER_CLIENT):
         ask(client, f"ada{number}@example.org")
@@ -260,6 +261,8 @@ def test_a_client_gets_so_many_links_whatever_it_claims(
 
     assert status == 429
     assert count(session, MagicLink) == identity.LINKS_PER_CLIENT
+    another = TestClient(app, client=("203.0.113.9", 1))
+    assert ask(another, "one.more@example.org")[0] == 200
 
 
 def test_links_of_the_command_line_count_in_no_limit(
