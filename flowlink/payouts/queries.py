@@ -276,12 +276,11 @@ def unposted_conversions(
     *,
     limit: int,
     since: datetime | None = None,
-    before: datetime | None = None,
     after: UUID | None = None,
 ) -> Sequence[UUID]:
     """Conversions with a revision that no entry stands for, in id order, from `after` on.
 
-    `since` and `before` bound the revision's time: the first keeps the search short.
+    `since` keeps the search short: only revisions from then on are looked at.
     """
     posted = select(CommissionRevision.revision).where(
         CommissionRevision.conversion_id == ConversionRevision.conversion_id,
@@ -290,8 +289,6 @@ def unposted_conversions(
     rows = select(ConversionRevision.conversion_id).distinct().where(~posted.exists())
     if since is not None:
         rows = rows.where(ConversionRevision.at >= since)
-    if before is not None:
-        rows = rows.where(ConversionRevision.at < before)
     if after is not None:
         rows = rows.where(ConversionRevision.conversion_id > after)
     return session.scalars(rows.order_by(ConversionRevision.conversion_id).limit(limit)).all()

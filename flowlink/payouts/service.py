@@ -58,16 +58,12 @@ def request_withdrawal(
     :raises methods.BadDetails: not a valid IBAN or PayPal address.
     :raises AboveAvailable: more than is there, simultaneous requests included.
     """
-    if amount != amount.round_cents() or len(once) > ONCE_MAX:
-        raise BadAmount
-    if amount < policy.payout_min or amount.micro <= 0:
-        raise BelowMinimum(minimum=policy.payout_min)
+    _check_amount(amount, policy)
     partner = partners.get(session, partner_id)
     if partner.status != PartnerStatus.ACTIVE:
         raise NotActive
     purse = purses.locked(session, partner_id=partner_id, currency=amount.currency)
-    made_before = _made_before(session, partner_id, once)
-    if made_before is not None:
+    if (made_before := _made_before(session, partner_id, once)) is not None:
         return made_before
     if purse.hold is not None:
         raise OnHold(reason=purse.hold.reason)
@@ -83,15 +79,20 @@ def request_withdrawal(
         currency=amount.currency,
         state=State.REQUESTED,
         needs_person=_needs_person(amount, method, policy, now),
-        once=once or None,
+        once=once[:ONCE_MAX] or None,
         requester_id=partner.user_id,
         created_at=now,
         updated_at=now,
     )
-    session.add(withdrawal)
-    session.flush()  # the ledger's source is the withdrawal's id
     _set_aside(session, withdrawal, purse, now)
     return withdrawal
+
+
+def _check_amount(amount: Money, policy: Policy) -> None:
+    if amount != amount.round_cents():
+        raise BadAmount
+    if amount < policy.payout_min or amount.micro <= 0:
+        raise BelowMinimum(minimum=policy.payout_min)
 
 
 def _needs_person(amount: Money, method: Method, policy: Policy, now: datetime) -> bool:
@@ -101,6 +102,8 @@ def _needs_person(amount: Money, method: Method, policy: Policy, now: datetime) 
 def _set_aside(
     session: Session, withdrawal: Withdrawal, purse: purses.Purse, now: datetime
 ) -> None:
+    session.add(withdrawal)
+    session.flush()  # the ledger's source is the withdrawal's id
     requester = withdrawals.requester_of(withdrawal)
     withdrawals.note(session, withdrawal, before=None, actor=requester, now=now)
     transfer = Transfer(
@@ -125,5 +128,5 @@ def _set_aside(
 def _made_before(session: Session, partner_id: PartnerId, once: str) -> Withdrawal | None:
     if not once:
         return None
-    mine = Withdrawal.partner_id == partner_id, Withdrawal.once == once
+    mine = Withdrawal.partner_id == partner_id, Withdrawal.once == once[:ONCE_MAX]
     return session.scalars(select(Withdrawal).where(*mine)).one_or_none()

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from flowlink.kernel import policy as policies
 from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger, service as ledger_service
-from flowlink.payouts import commissions, jobs, queries, reserve, service as payouts
-from flowlink.risk import service as risk
+from flowlink.payouts import commissions, jobs, queries, reserve
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_partner
+from tests.payouts.acts import ask, hold
 from tests.payouts.makers import DAY, assert_clean, become, change, convert, earn
 
 KINDS = ("pending", "reserve", "held", "available", "withdrawing", "debt")
@@ -27,30 +27,6 @@ def purse(session: Session, person: Person) -> dict[str, str]:
 
 def revenue(session: Session) -> str:
     return str(ledger.balance(session, ledger_service.account(ledger_service.AccountKind.REVENUE)))
-
-
-def hold(session: Session, person: Person) -> None:
-    risk.place_hold(
-        session,
-        partner_id=person.partner_id,
-        reason="52 clicks in 10 minutes",
-        evidence={"clicks": 52},
-        actor="job:risk_sweep",
-        now=DAY,
-        policy=policies.at(session, DAY),
-    )
-
-
-def withdraw(session: Session, person: Person, amount: str) -> None:
-    payouts.request_withdrawal(
-        session,
-        partner_id=person.partner_id,
-        amount=Money.parse(amount),
-        rail="paypal",
-        details="ada@example.org",
-        policy=policies.at(session, DAY),
-        now=DAY,
-    )
 
 
 def test_an_approved_conversion_pays_seventy_percent_now_and_keeps_thirty(
@@ -186,7 +162,7 @@ def test_after_the_payout_a_reversal_becomes_debt_that_later_credits_repay(
 ) -> None:
     ada = make_partner(session)
     sale = earn(session, ada, "100.00")
-    withdraw(session, ada, "42.00")
+    ask(session, ada, "42.00")
 
     change(session, sale, Status.REVERSED, "100.00")
     assert purse(session, ada) == {"withdrawing": "42.00", "debt": "-42.00"}

@@ -21,6 +21,7 @@ from flowlink.payouts.ids import WithdrawalId
 from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_operator, make_partner
+from tests.payouts.acts import hold
 from tests.payouts.makers import DAY, assert_clean, become, convert, earn
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -55,18 +56,6 @@ def ask(session: Session, person: Person, amount: str = "20.00") -> WithdrawalId
         now=DAY,
     )
     return WithdrawalId(withdrawal.id)
-
-
-def hold(session: Session, person: Person) -> None:
-    risk.place_hold(
-        session,
-        partner_id=person.partner_id,
-        reason="52 clicks in 10 minutes",
-        evidence={},
-        actor="test",
-        now=DAY,
-        policy=policies.at(session, DAY),
-    )
 
 
 def at_once(count: int, act: Callable[[Session], object]) -> Counter[str]:

@@ -11,22 +11,11 @@ from flowlink.payouts import jobs as payout_jobs, queries, reserve, service as p
 from flowlink.payouts.models import ReserveLot
 from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
-from tests.factories import Person, balance, make_partner
+from tests.factories import balance, make_partner
+from tests.payouts.acts import hold
 from tests.payouts.makers import DAY, assert_clean, change, earn
 
 THEN = DAY + timedelta(days=30)
-
-
-def hold(session: Session, person: Person) -> None:
-    risk.place_hold(
-        session,
-        partner_id=person.partner_id,
-        reason="a reason",
-        evidence={},
-        actor="test",
-        now=DAY,
-        policy=policies.at(session, DAY),
-    )
 
 
 def test_nothing_is_released_before_its_day(session: Session) -> None:

@@ -1,211 +1,26 @@
-"""A withdrawal's way: set aside, approved, paid, or given back; and every step that is refused."""
+"""A withdrawal's way: approved, paid, or given back; and every step that is refused."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from flowlink.identity.ids import UserId, actor_of
-from flowlink.kernel import policy as policies
-from flowlink.kernel.errors import FlowlinkError, NotFound
+from flowlink.kernel.errors import NotFound
 from flowlink.kernel.models import AuditRow
-from flowlink.kernel.money import BadAmount, Money
+from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger, service as ledger_service
 from flowlink.notify.models import Mail
-from flowlink.partners import service as partners
-from flowlink.partners.models import Partner, PartnerStatus
-from flowlink.payouts import ids, methods, queries, service as payouts, withdrawals
+from flowlink.payouts import ids, queries, withdrawals
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import STEPS, State, Withdrawal
-from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
-from tests.factories import Person, balance, make_operator, make_partner
+from tests.factories import balance, make_partner
+from tests.payouts.acts import approve, ask, fail, give_back, hold, in_state, pay, reject
 from tests.payouts.makers import DAY, IBAN, assert_clean, change, earn
 
 Act = Callable[..., Withdrawal]
-
-
-def ask(
-    session: Session,
-    person: Person,
-    amount: str | Money = "20.00",
-    *,
-    rail: str = "paypal",
-    details: str = "ada@example.org",
-    now: datetime = DAY,
-    once: str = "",
-) -> Withdrawal:
-    return payouts.request_withdrawal(
-        session,
-        partner_id=person.partner_id,
-        amount=amount if isinstance(amount, Money) else Money.parse(amount),
-        rail=rail,
-        details=details,
-        policy=policies.at(session, now),
-        now=now,
-        once=once,
-    )
-
-
-def approve(session: Session, withdrawal: Withdrawal, by: Person | None = None) -> Withdrawal:
-    operator = by or make_operator(session)
-    return withdrawals.approve(
-        session,
-        withdrawal_id=WithdrawalId(withdrawal.id),
-        actor=actor_of(operator.user_id),
-        person=operator.user_id,
-        now=DAY,
-    )
-
-
-def pay(session: Session, withdrawal: Withdrawal, reference: str = "PP-1") -> Withdrawal:
-    return withdrawals.mark_paid(
-        session,
-        withdrawal_id=WithdrawalId(withdrawal.id),
-        reference=reference,
-        actor="secret",
-        now=DAY,
-    )
-
-
-def reject(session: Session, withdrawal: Withdrawal, reason: str = "wrong name") -> Withdrawal:
-    return withdrawals.reject(
-        session, withdrawal_id=WithdrawalId(withdrawal.id), reason=reason, actor="secret", now=DAY
-    )
-
-
-def fail(session: Session, withdrawal: Withdrawal, reason: str = "no account") -> Withdrawal:
-    return withdrawals.mark_failed(
-        session, withdrawal_id=WithdrawalId(withdrawal.id), reason=reason, actor="secret", now=DAY
-    )
-
-
-def give_back(session: Session, withdrawal: Withdrawal, reason: str = "closed") -> Withdrawal:
-    return withdrawals.mark_returned(
-        session, withdrawal_id=WithdrawalId(withdrawal.id), reason=reason, actor="secret", now=DAY
-    )
-
-
-def hold(session: Session, person: Person) -> None:
-    risk.place_hold(
-        session,
-        partner_id=person.partner_id,
-        reason="52 clicks in 10 minutes",
-        evidence={},
-        actor="test",
-        now=DAY,
-        policy=policies.at(session, DAY),
-    )
-
-
-def in_state(session: Session, person: Person, state: State) -> Withdrawal:
-    """A withdrawal of 20.00 that has come to this state."""
-    withdrawal = ask(session, person)
-    if state == State.REQUESTED:
-        withdrawal.state, withdrawal.approved_by = State.REQUESTED, None
-    elif state in {State.IN_RUN, State.SENT}:
-        withdrawals.move(session, withdrawal, State.IN_RUN, actor="test", now=DAY)
-        if state == State.SENT:
-            withdrawals.move(session, withdrawal, State.SENT, actor="test", now=DAY)
-    elif state == State.REJECTED:
-        reject(session, withdrawal)
-    elif state == State.FAILED:
-        fail(session, withdrawal)
-    elif state in {State.SETTLED, State.RETURNED}:
-        pay(session, withdrawal)
-        if state == State.RETURNED:
-            give_back(session, withdrawal)
-    session.flush()
-    assert withdrawal.state == state
-    return withdrawal
-
-
-def test_a_small_withdrawal_is_approved_at_once(session: Session) -> None:
-    ada = make_partner(session, available="50.00")
-
-    withdrawal = ask(session, ada, "20.00")
-
-    assert (withdrawal.state, withdrawal.approved_by) == ("approved", "policy")
-    assert balance(session, ada, "available") == "30.00 EUR"
-    assert balance(session, ada, "withdrawing") == "20.00 EUR"
-    assert [step.state for step in queries.steps(session, WithdrawalId(withdrawal.id))] == [
-        "requested",
-        "approved",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("amount", "rail", "details", "error"),
-    [
-        ("9.99", "paypal", "ada@example.org", payouts.BelowMinimum),
-        ("-20", "paypal", "ada@example.org", payouts.BelowMinimum),
-        (Money(20_000_001), "paypal", "ada@example.org", BadAmount),
-        ("50.01", "paypal", "ada@example.org", payouts.AboveAvailable),
-        ("20", "cheque", "ada@example.org", methods.BadMethod),
-        ("20", "paypal", "", methods.BadDetails),
-        ("20", "paypal", "ada at example", methods.BadPaypalAddress),
-        ("20", "bank", "FR1420041010050500013M02607", methods.BadIban),
-        ("20", "bank", "FR14", methods.BadIban),
-    ],
-)
-def test_a_request_that_cannot_be_moves_nothing(
-    session: Session, amount: str | Money, rail: str, details: str, error: type[FlowlinkError]
-) -> None:
-    ada = make_partner(session, available="50.00")
-
-    with pytest.raises(error), session.begin_nested():
-        ask(session, ada, amount, rail=rail, details=details)
-
-    assert balance(session, ada, "available") == "50.00 EUR"
-    assert balance(session, ada, "withdrawing") == "0.00 EUR"
-    assert queries.withdrawals(session, ada.partner_id) == []
-    assert queries.methods(session, ada.partner_id) == []
-
-
-def test_a_minimum_of_nothing_still_asks_for_something(session: Session) -> None:
-    ada = make_partner(session, available="50.00")
-    policies.change(session, name="PAYOUT_MIN_EUR", value="0", actor="test", reason="test", now=DAY)
-
-    with pytest.raises(payouts.BelowMinimum):
-        ask(session, ada, "0.00")
-
-    assert balance(session, ada, "available") == "50.00 EUR"
-
-
-def test_on_hold_nothing_leaves(session: Session) -> None:
-    ada = make_partner(session, available="50.00")
-    hold(session, ada)
-
-    with pytest.raises(payouts.OnHold, match="52 clicks"):
-        ask(session, ada)
-
-    assert balance(session, ada, "available") == "50.00 EUR"
-
-
-@pytest.mark.parametrize("status", [PartnerStatus.PENDING, PartnerStatus.CLOSED])
-def test_only_an_active_partner_withdraws(session: Session, status: PartnerStatus) -> None:
-    ada = make_partner(session, available="50.00")
-    session.get_one(Partner, ada.partner_id).status = status
-
-    with pytest.raises(payouts.NotActive):
-        ask(session, ada)
-
-    assert balance(session, ada, "available") == "50.00 EUR"
-
-
-def test_the_same_form_sent_twice_withdraws_once(session: Session) -> None:
-    ada = make_partner(session, available="50.00")
-
-    first, second = ask(session, ada, once="form-1"), ask(session, ada, once="form-1")
-
-    assert first.id == second.id
-    assert balance(session, ada, "available") == "30.00 EUR"
-    assert ask(session, ada, once="form-2").id != first.id
-    with pytest.raises(BadAmount):
-        ask(session, ada, once="x" * 65)
 
 
 def test_at_the_threshold_a_person_approves(session: Session) -> None:
@@ -429,57 +244,6 @@ def test_an_unknown_withdrawal_is_not_found(session: Session) -> None:
         ids.parse("par_00000000000000000000000000")
 
 
-def test_a_second_method_is_looked_at_for_72_hours(session: Session) -> None:
-    ada = make_partner(session, available="200.00")
-    assert ask(session, ada).state == "approved"
-
-    changed = ask(session, ada, rail="bank", details=IBAN)
-    assert (changed.state, changed.needs_person) == ("requested", True)
-    later = ask(session, ada, rail="bank", details=IBAN, now=DAY + timedelta(hours=72))
-
-    assert later.state == "approved"
-    assert later.method_id == changed.method_id
-
-
-def test_without_details_the_last_method_of_that_rail_is_taken(session: Session) -> None:
-    ada = make_partner(session, available="200.00")
-    ask(session, ada, details="ada@example.org")
-    ask(session, ada, rail="bank", details=IBAN)
-
-    again = ask(session, ada, details="")
-
-    assert queries.withdrawal(session, WithdrawalId(again.id)).destination == "a…@example.org"
-    last = queries.methods(session, ada.partner_id)
-    assert [method.rail for method in last] == ["paypal", "bank"] or len(last) == 2
-
-
-def test_details_are_known_again_however_they_are_written(session: Session) -> None:
-    ada = make_partner(session, available="200.00")
-    ask(session, ada, rail="bank", details=IBAN)
-
-    ask(session, ada, rail="bank", details=" fr14 2004 1010 0505 0001 3m02 606 ")
-
-    assert len(queries.methods(session, ada.partner_id)) == 1
-
-
-def test_details_are_encrypted_and_whoever_reads_them_is_written_down(session: Session) -> None:
-    ada = make_partner(session, available="200.00")
-    withdrawal = ask(session, ada, rail="bank", details=IBAN)
-
-    details = withdrawals.reveal(
-        session, withdrawal_id=WithdrawalId(withdrawal.id), actor="user:eve", now=DAY
-    )
-
-    assert details == IBAN
-    stored = session.execute(text("SELECT sealed, masked, fingerprint FROM payouts_method")).all()
-    assert all(IBAN.encode() not in bytes(row.sealed) for row in stored)
-    assert all("0505" not in row.masked for row in stored)
-    session.flush()
-    subject = ids.public(withdrawal.id)
-    actions = session.scalars(select(AuditRow.action).where(AuditRow.subject == subject)).all()
-    assert actions == ["read payout details"]
-
-
 def test_every_act_of_an_operator_is_audited(session: Session) -> None:
     ada = make_partner(session, available="500.00")
     withdrawal = ask(session, ada, "200.00")
@@ -530,11 +294,3 @@ def test_lists_page_by_key(session: Session) -> None:
     waiting = queries.pending(session)
     assert [line.id for line in waiting] == [first.id, second.id]
     assert queries.total(waiting) == Money.parse("40.00")
-
-
-def test_a_declined_partner_cannot_have_anything_to_withdraw(session: Session) -> None:
-    bob = make_partner(session)
-
-    assert partners.TERMS_VERSION
-    assert actor_of(UserId(bob.user_id)).startswith("user:usr_")
-    assert queries.methods(session, bob.partner_id) == []
