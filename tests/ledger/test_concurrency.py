@@ -92,6 +92,26 @@ def test_one_source_for_different_facts_is_posted_once(database: str) -> None:
     assert Counter(found) == {"1.00 EUR": 1, "0.00 EUR": CALLERS - 1}
 
 
+def test_sources_claimed_in_crossing_orders_do_not_deadlock(database: str) -> None:
+    """Nothing but the sources is shared: no lock on a balance keeps the callers apart."""
+    sources = [f"test:{number}" for number in range(20)]
+    shuffled = random.Random(5).sample  # noqa: S311
+    calls = [
+        [
+            entry(move(receivable(owner), available(owner), "1.00"), source=source)
+            for source in shuffled(sources, len(sources))
+        ]
+        for owner in (uuid4() for _ in range(CALLERS))
+    ]
+
+    outcomes = at_once(calls)
+
+    reused = len(sources) * (CALLERS - 1)
+    assert tally(outcomes) == {Status.CREATED: len(sources), Status.REUSED: reused}
+    found = Counter(balance(call[0].transfers[0].credit) for call in calls)
+    assert found == {"20.00 EUR": 1, "0.00 EUR": CALLERS - 1}
+
+
 def test_batches_that_share_sources_post_each_once(database: str) -> None:
     """The loser of the race has to undo its whole attempt and judge again, locks in order."""
     network = uuid4()
