@@ -7,8 +7,10 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowlink.app import api_docs, health, registry
+from flowlink.identity import hats
 from flowlink.identity.deps import load_viewer
 from flowlink.kernel import settings
+from flowlink.partners import queries as partners
 from flowlink.tracking import edge
 from flowlink.web import errors, middleware, routes as gallery, static
 
@@ -37,6 +39,7 @@ async def _lifespan(_: FastAPI) -> AsyncGenerator[None]:
 def create_app() -> FastAPI:
     """The whole product as one ASGI application; `db.connect` has to come first."""
     registry.load()
+    hats.install(partner=partners.active_of_user)
     app = FastAPI(
         title="flowlink",
         version=registry.version(),
