@@ -1,7 +1,7 @@
 """Built assets under their content-hash names: kept for ever by browsers, sent compressed."""
 
 import json
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 PREFIX = "/static"
 BUILD = Path(__file__).parent / "static" / "build"
+_MANIFEST = BUILD / "manifest.json"
 _FOREVER = "public, max-age=31536000, immutable"
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -29,16 +30,21 @@ class AssetsMissing(RuntimeError):
     """The pages' assets were never built: `make assets` does it."""
 
 
-@cache
 def manifest() -> dict[str, str]:
-    """Plain name -> name with the content's hash.
+    """Plain name -> name with the content's hash; a build while we run is noticed.
 
     :raises AssetsMissing: nothing was built yet.
     """
-    path = BUILD / "manifest.json"
-    if not path.is_file():
-        raise AssetsMissing(f"{path} is missing: run `make assets`")
-    names: dict[str, str] = json.loads(path.read_text())
+    try:
+        built = _MANIFEST.stat().st_mtime_ns
+    except FileNotFoundError:
+        raise AssetsMissing(f"{_MANIFEST} is missing: run `make assets`") from None
+    return _read(built)
+
+
+@lru_cache(maxsize=1)
+def _read(_: int) -> dict[str, str]:
+    names: dict[str, str] = json.loads(_MANIFEST.read_text())
     return names
 
 
