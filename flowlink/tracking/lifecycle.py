@@ -12,11 +12,10 @@ MISSING_AMOUNT = "missing_amount"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What we believe of a conversion. `was_approved`: at some time, not only now."""
+    """What we believe of a conversion."""
 
     status: Status
     amount_micro: int
-    was_approved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,10 @@ def _begun(status: Status, amount_micro: int | None) -> Step:
 
 
 def _rejected(state: State, status: Status, amount_micro: int | None) -> Step:
-    if status == Status.APPROVED and not state.was_approved:
+    if status == Status.APPROVED:
         amount = state.amount_micro if amount_micro is None else amount_micro
         return Step(Result.OK, "approved_after_rejection", status, amount)
-    if status in {Status.REJECTED, Status.REVERSED}:
-        return _kept(state, ALREADY_KNOWN)
-    return _kept(state, OUT_OF_ORDER if status == Status.PENDING else FINAL)
+    return _kept(state, OUT_OF_ORDER if status == Status.PENDING else ALREADY_KNOWN)
 
 
 def _kept(state: State, reason: str) -> Step:

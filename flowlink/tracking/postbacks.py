@@ -271,18 +271,8 @@ def _step(
         if number is not None and clickid.at(number) < received_at - lookback:
             return Step(Result.QUARANTINED, "outside_lookback", *nothing)
         return lifecycle.decide(None, status=claim.status, amount_micro=amount)
-    state = State(
-        Status(conversion.status), conversion.amount_micro, _was_approved(session, conversion)
-    )
+    state = State(Status(conversion.status), conversion.amount_micro)
     return lifecycle.decide(state, status=claim.status, amount_micro=amount)
-
-
-def _was_approved(session: Session, conversion: Conversion) -> bool:
-    earlier = select(ConversionRevision.revision).where(
-        ConversionRevision.conversion_id == conversion.id,
-        ConversionRevision.status == Status.APPROVED,
-    )
-    return session.scalar(earlier.limit(1)) is not None
 
 
 def _move(

@@ -124,6 +124,20 @@ def test_a_destination_may_be_any_page_of_an_allowed_host(
     assert partner.post(LINKS, json=body).status_code == 422
 
 
+def test_a_partner_makes_a_link_with_a_form(session: Session, partner: TestClient) -> None:
+    form = {"offer": "", "destination": " ", "slug": "by-hand", "unknown": "ignored"}
+
+    made = partner.post("/partner/links", data=form, follow_redirects=False)
+    refused = partner.post("/partner/links", data={"slug": "admin"}, follow_redirects=False)
+
+    assert (made.status_code, made.headers["location"]) == (303, "/partner/portal")
+    assert refused.status_code == 400
+    assert rows(session, "SELECT destination FROM tracking_link WHERE code = 'by-hand'") == [
+        (None,)
+    ]
+    assert count(session, "tracking_link") == 2
+
+
 def test_links_are_a_partners_own(client: TestClient, shop: Shop) -> None:
     assert client.get(LINKS).status_code == 401
     assert client.post(LINKS, json={}).status_code == 401
