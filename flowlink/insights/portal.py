@@ -20,6 +20,7 @@ from flowlink.tracking import queries as tracking, service
 from flowlink.tracking.models import DayCount, Link, LinkDayCount, Offer
 
 SHOWN = 10
+LATEST = 5
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
         balances=payouts.balances(session, partner_id),
         releases=payouts.releases(session, partner_id),
         links=links(session, partner_id=partner_id, now=now, limit=SHOWN),
-        clicks=tracking.clicks_of(session, partner_id=partner_id, limit=SHOWN),
-        sales=earnings.sales(session, partner_id=partner_id, limit=5),
+        clicks=tracking.clicks_of(session, partner_id=partner_id, limit=LATEST),
+        sales=earnings.sales(session, partner_id=partner_id, limit=LATEST),
         holds=risk.holds_of(session, partner_id),
         offers=_offers(session),
         offer=tracking.current_offer(session, now),

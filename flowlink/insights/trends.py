@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import MICRO_PER_CENT, Money
+from flowlink.partners.models import Partner
 from flowlink.payouts.models import Commission, State, Withdrawal
 from flowlink.tracking.models import Conversion, DayCount, Postback, Result, Status
 
@@ -40,6 +41,7 @@ class Trends:
     postbacks: Series
     paid: Series
     runs: Series
+    joined: Series
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
     posts = _daily(Postback.received_at, start, cast(Postback.result, String), func.count())
     earned = _daily(Conversion.occurred_at, start, literal("revenue"), gross)
     paid = _daily(Withdrawal.updated_at, start, literal("paid"), sent).where(settled)
+    joined = _daily(Partner.created_at, start, literal("joined"), func.count())
     runs = _daily(JobRun.started_at, start, cast(JobRun.ok, String), func.count())
     return Trends(
         clicks=_clicks(session, span),
@@ -68,6 +71,7 @@ def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
         postbacks=_series(session, posts, span, [str(result) for result in Result]),
         paid=_series(session, paid, span, ["paid"]),
         runs=_series(session, runs, span, ["true", "false"]),
+        joined=_series(session, joined, span, ["joined"]),
     )
 
 
