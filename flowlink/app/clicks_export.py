@@ -26,24 +26,26 @@ def write(out: Path, *, since: datetime, until: datetime | None) -> int:
     """
     scratch = out.with_name(f".{out.name}.part")
     count = 0
-    with db.read() as session, scratch.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADER)
-        for row in _rows(session, since=since, until=until):
-            writer.writerow(row)
-            count += 1
-    scratch.replace(out)
+    try:
+        with db.read() as session, scratch.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADER)
+            for row in _rows(session, since=since, until=until):
+                writer.writerow(row)
+                count += 1
+        scratch.replace(out)
+    finally:
+        scratch.unlink(missing_ok=True)
     return count
 
 
 def _rows(
     session: Session, *, since: datetime, until: datetime | None
 ) -> Iterator[tuple[str, ...]]:
-    codes = dict(session.execute(select(Link.number, Link.code)).tuples().all())
+    codes = dict(session.execute(select(Link.number, Link.code)).all())
     people = select(Partner.number, Partner.id)
     partners = {
-        number: partner_ids.public(PartnerId(key))
-        for number, key in session.execute(people).tuples()
+        number: partner_ids.public(PartnerId(key)) for number, key in session.execute(people)
     }
     wanted = (
         select(Click.id, Click.link, Click.partner, Click.reason, Agent.text, Referrer.host)

@@ -104,4 +104,4 @@ def sales(
     if before is not None:
         rows = rows.where(Conversion.id < before)
     found = session.execute(rows.order_by(Conversion.id.desc()).limit(limit))
-    return [Sale(*row) for row in found.tuples()]
+    return [Sale(*row) for row in found]

@@ -92,7 +92,7 @@ def owed_to_partners(session: Session) -> dict[AccountKind, Money]:
         .where(AccountRow.currency == "EUR")
         .group_by(AccountRow.kind)
     )
-    totals = dict(session.execute(rows).tuples().all())
+    totals = dict(session.execute(rows).all())
     return {kind: Money(int(totals.get(kind.value, 0))) for kind in AccountKind}
 
 

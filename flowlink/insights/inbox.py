@@ -147,7 +147,7 @@ def networks(session: Session, *, since: datetime) -> Sequence[NetworkLine]:
         .outerjoin(recent, recent.c.network_id == Network.id)
         .order_by(Network.name)
     )
-    return [NetworkLine(*row) for row in session.execute(rows).tuples()]
+    return [NetworkLine(*row) for row in session.execute(rows)]
 
 
 def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[OfferLine]:

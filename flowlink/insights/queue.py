@@ -7,6 +7,7 @@ from typing import Any
 
 from croniter import croniter  # type: ignore[import-untyped]
 from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import jobs
@@ -57,7 +58,7 @@ class Queue:
 
 def schedule(session: Session, now: datetime) -> Sequence[ScheduledJob]:
     """Every registered job by name."""
-    latest = select(JobRun).distinct(JobRun.name).order_by(JobRun.name, JobRun.id.desc())
+    latest = select(JobRun).ext(distinct_on(JobRun.name)).order_by(JobRun.name, JobRun.id.desc())
     last = {run.name: run for run in session.scalars(latest)}
     return [
         ScheduledJob(
@@ -85,7 +86,7 @@ def waiting(session: Session) -> Queue:
     events = select(func.count(), func.min(Event.at)).where(Event.delivered_at.is_(None))
     event_count, oldest_at = session.execute(events).one()
     states = text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY 1")
-    tasks: dict[str, int] = dict(session.execute(states).tuples().all())
+    tasks: dict[str, int] = dict(session.execute(states).all())
     return Queue(
         events_waiting=event_count,
         oldest_at=oldest_at,

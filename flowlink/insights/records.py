@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import flags, policy, settings
@@ -58,13 +59,13 @@ def policy_states(session: Session, now: datetime) -> Sequence[PolicyState]:
     """Every policy number in the order of the documentation."""
     in_force = (
         select(PolicyRow)
-        .distinct(PolicyRow.name)
+        .ext(distinct_on(PolicyRow.name))
         .where(PolicyRow.effective_at <= now)
         .order_by(PolicyRow.name, PolicyRow.effective_at.desc(), PolicyRow.id.desc())
     )
     next_up = (
         select(PolicyRow)
-        .distinct(PolicyRow.name)
+        .ext(distinct_on(PolicyRow.name))
         .where(PolicyRow.effective_at > now)
         .order_by(PolicyRow.name, PolicyRow.effective_at, PolicyRow.id)
     )

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,11 +93,8 @@ def test_a_killed_server_starts_again_at_once(server: EmbeddedPostgres) -> None:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS number")
     for _ in range(3):
         os.kill(server.pid, signal.SIGKILL)
-        while server.poll() is None:
-            time.sleep(0.001)
 
-        server.spawn()
-        server.wait()
+        server.start()
 
         assert value(server.url(), "SELECT number FROM kept") == 42
 

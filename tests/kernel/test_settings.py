@@ -1,6 +1,7 @@
 """Settings: read by the spec's names, refused when unsafe, with secrets kept for development."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -8,7 +9,11 @@ from pydantic import ValidationError
 from flowlink.kernel import settings
 from flowlink.kernel.money import Money
 
-GOOD = {"admin_secret": "a" * 32, "secret_keys": "k" * 32, "flowlink_env": "production"}
+GOOD: dict[str, Any] = {
+    "admin_secret": "a" * 32,
+    "secret_keys": "k" * 32,
+    "flowlink_env": "production",
+}
 
 
 def test_amounts_and_shares_are_read_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,11 +60,11 @@ def test_a_malformed_setting_stops_the_start(
 )
 def test_production_refuses_what_is_unsafe(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        settings.load(**{**GOOD, **wrong})
+        settings.load(None, **(GOOD | wrong))
 
 
 def test_production_starts_with_good_secrets() -> None:
-    loaded = settings.load(**GOOD, base_url="https://example.org/")
+    loaded = settings.load(None, **GOOD, base_url="https://example.org/")
 
     assert loaded.in_production
     assert loaded.url == "https://example.org"

@@ -12,11 +12,14 @@ from flowlink.kernel import clock, db, jobs
 def list_jobs(arguments: Namespace) -> None:
     """Print one line a job: name, schedule, when it last ran and how that ended."""
     from sqlalchemy import select
+    from sqlalchemy.dialects.postgresql import distinct_on
 
     from flowlink.kernel.models import JobRun
 
     with opening.database(arguments), db.read() as session:
-        latest = select(JobRun).distinct(JobRun.name).order_by(JobRun.name, JobRun.id.desc())
+        latest = (
+            select(JobRun).ext(distinct_on(JobRun.name)).order_by(JobRun.name, JobRun.id.desc())
+        )
         runs = {run.name: run for run in session.scalars(latest)}
         for name, job in sorted(jobs.JOBS.items()):
             say("\t".join([name, job.cron or "by hand", _outcome(runs.get(name))]))

@@ -109,4 +109,5 @@ def upgrade() -> None:
         op.execute(script)
     # The queue's schema comes with the pinned library, see docs/decisions/0003.
     schema = files("procrastinate").joinpath("sql/schema.sql").read_text()
-    op.get_bind().connection.dbapi_connection.execute(schema)
+    cursor = op.get_bind().connection.cursor()
+    cursor.execute(schema)  # many statements at once, percent signs and all
