@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from flowlink.app import server
+from flowlink.app import server, startup
 from flowlink.kernel import clock, db, migrate, settings, worker
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
@@ -60,6 +60,9 @@ def fixed_settings() -> Iterator[None]:
 def cluster(fixed_settings: None) -> Iterator[Cluster]:
     """The run's server; its database `flowlink` is migrated, seeded, and only copied from."""
     with start_cluster() as started:
+        db.connect(started.url("flowlink"))
+        startup.seed(now=clock.now())
+        db.disconnect()
         started.create("shared")
         yield started
 

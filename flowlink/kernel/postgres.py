@@ -30,6 +30,7 @@ _PORT: Final = 5432
 _SOCKET_PATH_MAX: Final = 107  # sun_path of Linux without its closing zero byte
 _START_TIMEOUT_S: Final = 300.0  # recovery after a crash may have much to replay
 _TAKEOVER_TIMEOUT_S: Final = 60.0  # the server of a killed parent may still be shutting down
+_REAP_S: Final = 5.0
 _LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
 _IN_THE_WAY: Final = ("already exists", "still in use", "already in use")
@@ -75,6 +76,8 @@ class EmbeddedPostgres:
 
     def spawn(self) -> None:
         """Start without waiting; ask :meth:`ready`. Also restarts a server that died."""
+        if self._process is not None:
+            self._reap(self._process)
         self._acquire()
         try:
             if (self.cluster / "PG_VERSION").exists():
@@ -180,6 +183,13 @@ class EmbeddedPostgres:
         if programs.reaches(self._account, path):
             return str(path)
         return f"/proc/self/fd/{self._data_fd}/{path.relative_to(self.data)}"
+
+    def _reap(self, process: "subprocess.Popen[bytes]") -> None:
+        """Take leave of a server that was killed: the next one takes a zombie for a living one."""
+        try:
+            process.wait(_REAP_S)
+        except subprocess.TimeoutExpired:
+            raise AlreadyRunning(f"this server already runs on {self.data}") from None
 
     def _made(self) -> bool:
         """Whether the new cluster is there; then the server is launched, in this thread."""
