@@ -1,0 +1,1 @@
+"""Stories across modules, told from outside."""
