@@ -46,10 +46,12 @@ _TOTALS = """
 """
 
 _STRAYS = """
-    SELECT e.source, t.number, e.id
-      FROM ledger_entry AS e FULL JOIN ledger_transfer AS t ON t.entry_id = e.id
-     WHERE e.id IS NULL OR t.number IS NULL
-     ORDER BY t.number, e.id LIMIT :most
+    SELECT e.source, t.entry_id, coalesce(t.lines, 0) AS lines, t.last
+      FROM ledger_entry AS e
+      FULL JOIN (SELECT entry_id, count(*) AS lines, max(leg) AS last
+                   FROM ledger_transfer GROUP BY entry_id) AS t ON t.entry_id = e.id
+     WHERE e.id IS NULL OR t.entry_id IS NULL OR t.lines <> t.last
+     ORDER BY e.id, t.entry_id LIMIT :most
 """
 
 
@@ -97,10 +99,12 @@ def _unequal_totals(session: Session) -> Iterator[str]:
 
 def _strays(session: Session) -> Iterator[str]:
     for row in _rows(session, _STRAYS):
-        if row.number is None:
+        if row.source is None:
+            yield f"transfers of {row.entry_id}: there is no such entry"
+        elif row.lines == 0:
             yield f"entry {row.source}: it has no transfers"
         else:
-            yield f"transfer {row.number}: it has no entry"
+            yield f"entry {row.source}: {row.lines} transfers are there of {row.last}"
 
 
 def _rows(session: Session, query: str) -> Sequence[Row[Any]]:

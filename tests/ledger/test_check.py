@@ -148,10 +148,23 @@ def test_an_entry_without_transfers_is_named(damaged: Session) -> None:
     assert "entry test:paid: it has no transfers" in found
 
 
+def test_an_entry_that_lost_a_transfer_is_named(session: Session) -> None:
+    network = receivable(uuid4())
+    both = (move(network, available(OWNER), "1.00"), move(network, REVENUE, "1.00"))
+    ledger.post_many(session, [entry(both[0]), entry(*both, source="test:both")], NOW)
+    session.execute(text("SET LOCAL ROLE NONE"))
+    session.execute(text("SET LOCAL session_replication_role = replica"))
+    assert check.problems(session) == []
+
+    session.execute(text("DELETE FROM ledger_transfer WHERE leg = 1"))
+
+    assert "entry test:both: 1 transfers are there of 2" in check.problems(session)
+
+
 def test_a_transfer_without_an_entry_is_named(damaged: Session) -> None:
     found = damage(damaged, "DELETE FROM ledger_entry WHERE source = 'test:paid'")
 
-    assert [line.partition(": ")[2] for line in found] == ["it has no entry"]
+    assert [line.partition(": ")[2] for line in found] == ["there is no such entry"]
 
 
 def test_a_transfer_of_an_unknown_account_is_named(damaged: Session) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
+from time import monotonic
 from uuid import UUID, uuid4
 
 import pytest
@@ -92,24 +93,36 @@ def test_one_source_for_different_facts_is_posted_once(database: str) -> None:
     assert Counter(found) == {"1.00 EUR": 1, "0.00 EUR": CALLERS - 1}
 
 
-def test_sources_claimed_in_crossing_orders_do_not_deadlock(database: str) -> None:
-    """Nothing but the sources is shared: no lock on a balance keeps the callers apart."""
-    sources = [f"test:{number}" for number in range(20)]
-    shuffled = random.Random(5).sample  # noqa: S311
-    calls = [
-        [
-            entry(move(receivable(owner), available(owner), "1.00"), source=source)
-            for source in shuffled(sources, len(sources))
-        ]
-        for owner in (uuid4() for _ in range(CALLERS))
-    ]
+def test_sources_are_claimed_in_one_order(database: str) -> None:
+    """Two callers share nothing but sources, and a third holds the first until both wait."""
+    places = [(receivable(uuid4()), available(uuid4())) for _ in range(3)]
 
-    outcomes = at_once(calls)
+    def call(pair: tuple[Account, Account], sources: str) -> list[Entry]:
+        return [entry(move(*pair, amount="1.00"), source=f"test:{name}") for name in sources]
 
-    reused = len(sources) * (CALLERS - 1)
-    assert tally(outcomes) == {Status.CREATED: len(sources), Status.REUSED: reused}
-    found = Counter(balance(call[0].transfers[0].credit) for call in calls)
-    assert found == {"20.00 EUR": 1, "0.00 EUR": CALLERS - 1}
+    def posted(entries: list[Entry]) -> list[Outcome]:
+        with db.write() as session:
+            return ledger.post_many(session, entries, NOW)
+
+    with ThreadPoolExecutor(2) as pool:
+        with db.engine().connect() as connection, Session(connection) as session:
+            ledger.post_many(session, call(places[0], "a"), NOW)
+            crossing = [call(places[1], "bac"), call(places[2], "cab")]
+            running = [pool.submit(posted, entries) for entries in crossing]
+            wait_for_waiters(session, 2)
+            session.rollback()
+        outcomes = [future.result(20) for future in running]
+
+    assert tally(outcomes) == {Status.CREATED: 3, Status.REUSED: 3}
+    found = Counter(balance(place) for _, place in places)
+    assert found == {"3.00 EUR": 1, "0.00 EUR": 2}
+
+
+def wait_for_waiters(session: Session, count: int) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    deadline = monotonic() + 20
+    while session.scalar(waiting) != count:
+        assert monotonic() < deadline, "nobody waits"
 
 
 def test_batches_that_share_sources_post_each_once(database: str) -> None:
@@ -171,17 +184,17 @@ def test_crossing_transfers_do_not_deadlock(database: str) -> None:
 
 
 def test_crossing_batches_that_open_the_same_accounts_do_not_deadlock(database: str) -> None:
-    networks, owners = [uuid4() for _ in range(10)], [uuid4() for _ in range(10)]
+    networks, owners = [uuid4() for _ in range(100)], [uuid4() for _ in range(100)]
     shuffled = random.Random(3).sample  # noqa: S311
     calls = [
         [
             entry(move(receivable(network), available(owner), "1.00"))
-            for network, owner in zip(shuffled(networks, 10), shuffled(owners, 10), strict=True)
+            for network, owner in zip(shuffled(networks, 100), shuffled(owners, 100), strict=True)
         ]
         for _ in range(CALLERS)
     ]
 
-    assert tally(at_once(calls)) == {Status.CREATED: 10 * CALLERS}
+    assert tally(at_once(calls)) == {Status.CREATED: 100 * CALLERS}
     assert {balance(available(owner)) for owner in owners} == {f"{CALLERS}.00 EUR"}
 
 
