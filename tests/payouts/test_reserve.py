@@ -151,3 +151,19 @@ def test_a_lifted_hold_gives_what_it_kept_apart(session: Session) -> None:
     payout_jobs.give_held(payload, DAY)
     assert balance(session, ada, "held") == "4.20 EUR"
     assert_clean(session)
+
+
+def test_held_again_before_the_money_came_it_stays_apart(session: Session) -> None:
+    ada = make_partner(session)
+    hold(session, ada)
+    earn(session, ada, "100.00")
+    lifted = risk.lift_hold(
+        session, partner_id=ada.partner_id, reason="viral", actor="test", now=DAY
+    )
+    hold(session, ada)
+
+    payload = {"partner_id": str(ada.partner_id), "hold_id": str(lifted[0].id)}
+    payout_jobs.give_held(payload, DAY)
+
+    assert balance(session, ada, "held") == "42.00 EUR"
+    assert balance(session, ada, "available") == "0.00 EUR"
