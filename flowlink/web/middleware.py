@@ -64,6 +64,8 @@ class Stack:
                 for cookie in cookies:
                     sent.append("set-cookie", cookie)
                 _log(scope, message["status"], started)
+            elif scope["method"] == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -80,7 +82,7 @@ class Stack:
             answer = errors.too_large(request)
             await answer(scope, receive, send)
         else:
-            await self.app(scope, _counted(receive), send)
+            await self.app(_answered_as_get(scope), _counted(receive), send)
 
 
 def is_cross_site(method: str, path: str, headers: Headers) -> bool:
@@ -132,6 +134,11 @@ def _cookies(headers: Headers) -> Mapping[str, str]:
 def _cookie(name: str, value: str) -> str:
     secure = "; Secure" if settings.current().base_url.startswith("https://") else ""
     return f"{name}={value}; Path=/; Max-Age={_YEAR_S}; SameSite=Lax{secure}"
+
+
+def _answered_as_get(scope: Scope) -> Scope:
+    """Whatever answers GET answers HEAD (RFC 9110, 9.3.2); the body is dropped on its way out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _announced_bytes(headers: Headers) -> int:

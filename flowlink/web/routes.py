@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from flowlink.kernel.errors import Refused
 from flowlink.kernel.money import Money
 from flowlink.web import render
 
@@ -30,6 +31,17 @@ def focus(request: Request) -> HTMLResponse:
 def hero(request: Request) -> HTMLResponse:
     """The top of a landing page."""
     return render.page(request, "ui/gallery_hero.html")
+
+
+@router.get("/ui/refused")
+def refused_form(request: Request) -> HTMLResponse:
+    """A form that is always refused."""
+    return render.page(request, "ui/gallery_refused.html")
+
+
+@router.post("/ui/refused")
+def refuse() -> None:
+    raise Refused
 
 
 def sample() -> dict[str, Any]:

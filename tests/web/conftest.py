@@ -1,11 +1,15 @@
 """A small application behind the real stack: one route for each way in which a request can end."""
 
 from collections.abc import Iterator
+from socket import socket
+from threading import Thread
 from typing import Annotated
 
 import pytest
+import uvicorn
 from fastapi import APIRouter, FastAPI, Form, Query
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, sync_playwright
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.responses import Response
@@ -147,3 +151,35 @@ def program() -> Iterator[TestClient]:
         build(), headers=headers, follow_redirects=False, raise_server_exceptions=False
     ) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def gallery() -> Iterator[str]:
+    """The small application on a real port, for a real browser."""
+    config = uvicorn.Config(build(), log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        serving = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        serving.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        serving.join(10)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        yield browser
+        browser.close()

@@ -161,6 +161,14 @@ def test_an_unknown_language_or_theme_sets_no_cookie(browser: TestClient) -> Non
     assert "set-cookie" not in browser.get("/ui?lang=xx&theme=pink").headers
 
 
+def test_what_answers_get_answers_head_without_a_body(browser: TestClient) -> None:
+    full, head = browser.get("/ui/focus"), browser.head("/ui/focus")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == full.headers["content-type"]
+    assert browser.head("/nothing").status_code == 404
+
+
 def test_a_body_announced_too_large_is_not_read(program: TestClient) -> None:
     body = b"x" * (middleware.LARGEST_BODY_BYTES + 1)
 
