@@ -43,8 +43,9 @@ def test_no_translation_is_left_behind_by_its_text() -> None:
 @pytest.mark.parametrize("path", catalogues.sources(), ids=lambda path: path.parent.parent.name)
 def test_translations_keep_the_places_for_values(path: Path) -> None:
     for message in catalogues.read(path):
-        for text in texts(message.string) if message.id else []:
-            assert set(PLACE.findall(text)) == set(PLACE.findall(texts(message.id)[-1])), text
+        if message.id:
+            for said, meant in zip(texts(message.string), texts(message.id), strict=True):
+                assert set(PLACE.findall(said)) == set(PLACE.findall(meant)), said
 
 
 def test_modules_agree_about_shared_words() -> None:
