@@ -102,6 +102,16 @@ def test_a_killed_database_is_started_again(place: Path) -> None:
     assert set(answers) <= {200, 503}
 
 
+def test_a_database_that_cannot_start_again_ends_it_with_the_reason(place: Path) -> None:
+    with running(place / "data") as product:
+        (product.data / "18" / "postgresql.conf").write_text("no_such_setting = 1\n")
+        os.kill(server_pid(product.data), signal.SIGKILL)
+        code = product.process.wait(30)
+
+    assert code == 1
+    assert "no_such_setting" in (place / "up.log").read_text()
+
+
 def test_a_signal_during_the_start_ends_it_in_good_order(place: Path) -> None:
     product = launch(place / "data")
     while not (place / "data" / "lock").exists():
