@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import httpx2
 
+from flowlink.app.cli import parser
 from tests.factories import free_port
 
 FLOWLINK = (sys.executable, "-m", "flowlink")
@@ -67,6 +69,17 @@ def command(
         check=False,
         timeout=120,
     )
+
+
+def inline(*arguments: str, data: Path) -> "subprocess.CompletedProcess[str]":
+    """The same in this process, where everything is imported already: for what a command does.
+
+    It chooses settings, database and logs for the process; `shell` puts back what was there.
+    """
+    out, err = StringIO(), StringIO()
+    with chdir(data.parent), redirect_stdout(out), redirect_stderr(err):
+        code = parser.run([*arguments, "--data", str(data)])
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def launch(data: Path, *, prefix: tuple[str, ...] = (), **settings: str) -> Product:

@@ -1,15 +1,19 @@
 """The command line: what each command prints, where, and with which exit code."""
 
 import csv
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import httpx2
 import pytest
+import structlog
 
-from tests.app.product import FLOWLINK, Product, command, running
+from flowlink.kernel import db, settings
+from tests.app.product import FLOWLINK, Product, command, inline, running
 from tests.cluster import memory_dir
 
 LIGHT = """
@@ -24,6 +28,10 @@ assert not heavy, heavy
 """
 
 
+class Shell(Protocol):
+    def __call__(self, *arguments: str, data: Path) -> "subprocess.CompletedProcess[str]": ...
+
+
 @pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
     with memory_dir() as place, running(place / "data") as started:
@@ -36,6 +44,19 @@ def resting() -> Iterator[Path]:
     with memory_dir() as place:
         assert command("migrate", data=place / "data").returncode == 0
         yield place / "data"
+
+
+@pytest.fixture
+def shell(shared: str) -> Iterator[Shell]:
+    """Runs a command in this process."""
+    chosen, root = settings.current(), logging.getLogger()
+    handlers, level, structured = root.handlers[:], root.level, structlog.get_config()
+    yield inline
+    settings.use(chosen)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**structured)
+    db.connect(shared)
 
 
 def test_help_imports_nothing_of_the_product() -> None:
@@ -77,8 +98,8 @@ def test_a_sign_in_link_leads_to_what_runs(product: Product, hat: str) -> None:
     assert httpx2.get(link).status_code == 200
 
 
-def test_a_sign_in_link_signs_in_once(product: Product) -> None:
-    link = command(
+def test_a_sign_in_link_signs_in_once(shell: Shell, product: Product) -> None:
+    link = shell(
         "admin", "sign-in-link", "bob@example.org", "--partner", data=product.data
     ).stdout.strip()
 
@@ -90,9 +111,9 @@ def test_a_sign_in_link_signs_in_once(product: Product) -> None:
     assert (first.status_code, portal.status_code, second.status_code) == (303, 200, 400)
 
 
-def test_keys_open_what_is_their_owners(product: Product) -> None:
-    operator = command("admin", "api-key", "--operator", data=product.data).stdout.strip()
-    partner = command(
+def test_keys_open_what_is_their_owners(shell: Shell, product: Product) -> None:
+    operator = shell("admin", "api-key", "--operator", data=product.data).stdout.strip()
+    partner = shell(
         "admin", "api-key", "--partner", "eve@example.org", data=product.data
     ).stdout.strip()
 
@@ -105,44 +126,44 @@ def test_keys_open_what_is_their_owners(product: Product) -> None:
     assert (seen[0], seen[1] >= 400, seen[2] >= 400, seen[3]) == (200, True, True, 200)
 
 
-def test_a_key_with_an_unknown_scope_is_refused(product: Product) -> None:
-    done = command("admin", "api-key", "--operator", "--scopes", "all:all", data=product.data)
+def test_a_key_with_an_unknown_scope_is_refused(shell: Shell, product: Product) -> None:
+    done = shell("admin", "api-key", "--operator", "--scopes", "all:all", data=product.data)
 
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_there_are_no_teams_yet(product: Product) -> None:
-    done = command("admin", "api-key", "--team", "acme", data=product.data)
+def test_there_are_no_teams_yet(shell: Shell, product: Product) -> None:
+    done = shell("admin", "api-key", "--team", "acme", data=product.data)
 
     assert (done.returncode, done.stdout, "no teams" in done.stderr) == (1, "", True)
 
 
-def test_the_postback_url_of_a_network_is_the_one_to_give_it(product: Product) -> None:
-    done = command("admin", "postback-url", "direct", data=product.data)
+def test_the_postback_url_of_a_network_is_the_one_to_give_it(
+    shell: Shell, product: Product
+) -> None:
+    done = shell("admin", "postback-url", "direct", data=product.data)
 
     assert done.stdout.startswith(f"{product.url}/aff/postback?")
     assert ("key=" in done.stdout, "{subid}" in done.stdout) == (True, True)
 
 
-def test_an_unknown_network_is_refused(product: Product) -> None:
-    done = command("admin", "postback-url", "nobody", data=product.data)
+def test_an_unknown_network_is_refused(shell: Shell, product: Product) -> None:
+    done = shell("admin", "postback-url", "nobody", data=product.data)
 
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
 
 
-def test_a_tried_postback_moves_nothing(product: Product) -> None:
+def test_a_tried_postback_moves_nothing(shell: Shell, product: Product) -> None:
     fields = ["subid=unknown", "amount=10.00", "currency=EUR", "status=approved", "txn_id=1"]
-    tried = [command("postback", "test", "direct", *fields, data=product.data) for _ in range(2)]
+    tried = [shell("postback", "test", "direct", *fields, data=product.data) for _ in range(2)]
 
     assert [done.returncode for done in tried] == [1, 1]
     assert [done.stdout.splitlines()[0] for done in tried] == ["result: orphan"] * 2
 
 
-def test_jobs_are_listed_and_run_for_any_time(product: Product) -> None:
-    ran = command(
-        "jobs", "run", "reserve_release", "--at", "2026-11-21T03:00:00Z", data=product.data
-    )
-    listed = command("jobs", "list", data=product.data)
+def test_jobs_are_listed_and_run_for_any_time(shell: Shell, product: Product) -> None:
+    ran = shell("jobs", "run", "reserve_release", "--at", "2026-11-21T03:00:00Z", data=product.data)
+    listed = shell("jobs", "list", data=product.data)
 
     assert ran.returncode == 0
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith("reserve_release\t")]
@@ -150,34 +171,34 @@ def test_jobs_are_listed_and_run_for_any_time(product: Product) -> None:
 
 
 @pytest.mark.parametrize("words", [["nothing_such"], ["reserve_release", "--at", "tomorrow"]])
-def test_a_job_that_cannot_run_says_why(product: Product, words: list[str]) -> None:
-    done = command("jobs", "run", *words, data=product.data)
+def test_a_job_that_cannot_run_says_why(shell: Shell, product: Product, words: list[str]) -> None:
+    done = shell("jobs", "run", *words, data=product.data)
 
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
 
 
-def test_the_ledger_of_a_fresh_installation_is_clean(product: Product) -> None:
-    done = command("ledger", "check", data=product.data)
+def test_the_ledger_of_a_fresh_installation_is_clean(shell: Shell, product: Product) -> None:
+    done = shell("ledger", "check", data=product.data)
 
     assert (done.returncode, done.stdout) == (0, "the ledger is clean\n")
 
 
-def test_the_doctor_finds_a_fresh_installation_well(product: Product) -> None:
-    done = command("doctor", data=product.data)
+def test_the_doctor_finds_a_fresh_installation_well(shell: Shell, product: Product) -> None:
+    done = shell("doctor", data=product.data)
 
     assert done.returncode == 0, done.stdout
     assert "PostgreSQL 18" in done.stdout
 
 
-def test_clicks_are_exported(product: Product, place: Path) -> None:
-    key = command("admin", "api-key", "--partner", "cli@example.org", data=product.data)
+def test_clicks_are_exported(shell: Shell, product: Product, place: Path) -> None:
+    key = shell("admin", "api-key", "--partner", "cli@example.org", data=product.data)
     headers = {"authorization": f"Bearer {key.stdout.strip()}"}
     link = httpx2.post(f"{product.url}/api/partner/links", headers=headers, json={}).json()
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     clicked = httpx2.get(link["url"], headers={"user-agent": agent, "referer": "https://a.test/b"})
     out = place / "clicks.csv"
 
-    done = command("clicks", "export", str(out), data=product.data)
+    done = shell("clicks", "export", str(out), data=product.data)
 
     assert (done.returncode, done.stdout) == (0, "")
     rows = [
@@ -212,35 +233,35 @@ def test_commands_at_the_same_time_share_one_server(resting: Path) -> None:
     assert ended == ["the ledger is clean\n"] * 3
 
 
-def test_a_backup_brings_everything_back(resting: Path, place: Path) -> None:
-    key = command("admin", "api-key", "--partner", "ada@example.org", data=resting).stdout.strip()
-    url = command("admin", "postback-url", "direct", data=resting).stdout
+def test_a_backup_brings_everything_back(shell: Shell, resting: Path, place: Path) -> None:
+    key = shell("admin", "api-key", "--partner", "ada@example.org", data=resting).stdout.strip()
+    url = shell("admin", "postback-url", "direct", data=resting).stdout
     file = place / "all.backup"
-    made = command("backup", str(file), data=resting)
+    made = shell("backup", str(file), data=resting)
 
-    restored = command("restore", str(file), data=place / "new")
+    restored = shell("restore", str(file), data=place / "new")
 
     assert (made.stdout, made.returncode, restored.returncode) == (f"{file}\n", 0, 0)
     assert file.stat().st_mode & 0o777 == 0o600
-    assert command("admin", "postback-url", "direct", data=place / "new").stdout == url
+    assert shell("admin", "postback-url", "direct", data=place / "new").stdout == url
     with running(place / "new") as product:
         assert product.get("/api/partner/links", authorization=f"Bearer {key}").status_code == 200
 
 
-def test_a_restore_over_data_is_refused(resting: Path, place: Path) -> None:
+def test_a_restore_over_data_is_refused(shell: Shell, resting: Path, place: Path) -> None:
     file = place / "all.backup"
-    command("backup", str(file), data=resting)
-    before = command("admin", "postback-url", "direct", data=resting).stdout
+    shell("backup", str(file), data=resting)
+    before = shell("admin", "postback-url", "direct", data=resting).stdout
 
-    done = command("restore", str(file), data=resting)
+    done = shell("restore", str(file), data=resting)
 
     assert (done.returncode, "not empty" in done.stderr) == (1, True)
-    assert command("admin", "postback-url", "direct", data=resting).stdout == before
+    assert shell("admin", "postback-url", "direct", data=resting).stdout == before
 
 
-def test_what_is_no_backup_is_refused(place: Path) -> None:
+def test_what_is_no_backup_is_refused(shell: Shell, place: Path) -> None:
     (place / "file").write_text("not an archive")
 
-    done = command("restore", str(place / "file"), data=place / "new")
+    done = shell("restore", str(place / "file"), data=place / "new")
 
     assert (done.returncode, "cannot be read as a backup" in done.stderr) == (1, True)
