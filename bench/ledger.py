@@ -29,7 +29,7 @@ from flowlink.ledger import check, queries, service as ledger
 from flowlink.ledger.accounts import AccountKind, account
 from flowlink.ledger.entries import Code, Entry, EntryKind, Transfer
 
-ROUNDS = 5
+ROUNDS = 3
 SLICE_S = 1
 PARTNERS = 1000
 BATCH = 100
@@ -135,10 +135,10 @@ def as_owner(script: str) -> None:
         connection.execute(text("RESET ROLE"))
 
 
-def alternate(measures: dict[str, Measure], rounds: int = ROUNDS) -> dict[str, float]:
+def alternate(measures: dict[str, Measure]) -> dict[str, float]:
     """The median of each, taken turn about so that a noisy neighbour disturbs all alike."""
     found: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         for name, measure in measures.items():
             found[name].append(measure())
     return {name: statistics.median(values) for name, values in found.items()}
@@ -231,7 +231,7 @@ def hot_account() -> None:
         post_entries("hot", [f"p{number + 1}" for number in range(PARTNERS)], PARTNERS)
         for callers in CALLERS:
             found = alternate(
-                {name: partial(pgbench, file, callers) for name, file in files.items()}, rounds=3
+                {name: partial(pgbench, file, callers) for name, file in files.items()}
             )
             best = max(found["plain"], found["plain in one function"])
             shown = [f"{value:,.0f}" for value in found.values()]
