@@ -14,17 +14,19 @@ from flowlink.web.sessions import Db
 
 router = APIRouter(include_in_schema=False)
 
+GET = ["GET", "HEAD"]  # what is shared in public is also looked at by its head
+
 Days = Annotated[int, Query(ge=1, le=90)]
 
 
-@router.get("/")
+@router.api_route("/", methods=GET)
 def front(request: Request, session: Db, policy: CurrentPolicy) -> Response:
     """Two doors: one for those who earn, one for those who build."""
     offer = tracking.current_offer(session, clock.now())
     return page(request, "insights/front.html", offer=offer, policy=policy)
 
 
-@router.get("/partners")
+@router.api_route("/partners", methods=GET)
 def landing(request: Request, session: Db, policy: CurrentPolicy) -> Response:
     """What there is to earn, how it is paid, and the way in."""
     offer = tracking.current_offer(session, clock.now())
@@ -32,7 +34,7 @@ def landing(request: Request, session: Db, policy: CurrentPolicy) -> Response:
     return page(request, "insights/landing.html", offer=offer, policy=policy, example=example)
 
 
-@router.get("/partners/leaderboard")
+@router.api_route("/partners/leaderboard", methods=GET)
 def board(request: Request, session: Db, days: Days = 7) -> Response:
     """Who brings the most valid clicks; names are handles or opaque."""
     places = leaderboard.top(session, days=days, now=clock.now())
@@ -46,7 +48,7 @@ def board_csv(session: Db, days: Days = 7) -> Response:
     return csv.response(f"leaderboard-{days}-days.csv", ["rank", "name", "valid_clicks"], rows)
 
 
-@router.get("/partners/faq")
+@router.api_route("/partners/faq", methods=GET)
 def faq(request: Request, policy: CurrentPolicy) -> Response:
     """What partners ask before they join."""
     return page(request, "insights/faq.html", policy=policy, example=worked.example(policy))
