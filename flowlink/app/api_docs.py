@@ -80,8 +80,7 @@ def _example(document: dict[str, Any], schema: dict[str, Any], depth: int = 0) -
         return _example(document, document["components"]["schemas"][name], depth + 1)
     if "properties" in schema:
         return {
-            name: _example(document, part, depth + 1)
-            for name, part in schema["properties"].items()
+            name: _example(document, part, depth + 1) for name, part in schema["properties"].items()
         }
     if schema.get("type") == "array":
         return [_example(document, schema.get("items", {}), depth + 1)]

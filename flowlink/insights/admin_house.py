@@ -8,14 +8,14 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator
 
 from flowlink.identity.deps import Operator
-from flowlink.insights import lists, queue, records, service
-from flowlink.insights.lists import CSV_SIZE, SIZE, Cursor, Search
+from flowlink.insights import queue, records, service
 from flowlink.kernel import clock, flags, ids, jobs, policy
 from flowlink.kernel.flags import Flag
 from flowlink.notify import queries as notify
 from flowlink.notify.ids import MAIL, MailId
-from flowlink.web import csv
+from flowlink.web import csv, lists
 from flowlink.web.forms import CheckboxField, Line
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 

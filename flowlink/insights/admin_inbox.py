@@ -7,8 +7,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator
-from flowlink.insights import inbox, lists
-from flowlink.insights.lists import CSV_SIZE, SIZE, Cursor, Search
+from flowlink.insights import inbox
 from flowlink.kernel import clock, ids
 from flowlink.kernel.money import Money
 from flowlink.tracking import networks, offers
@@ -16,8 +15,9 @@ from flowlink.tracking.ids import POSTBACK
 from flowlink.tracking.models import AmountUnit, Mode, Result
 from flowlink.tracking.networks import NetworkIn
 from flowlink.tracking.offers import OfferIn
-from flowlink.web import csv
+from flowlink.web import csv, lists
 from flowlink.web.forms import Line
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from flowlink.insights import figures, journal, lists, people, trends
-from flowlink.insights.lists import CSV_SIZE, SIZE, Cursor, Search
+from flowlink.insights import figures, journal, people, trends
 from flowlink.kernel import clock, ids
 from flowlink.ledger import check as ledger_check
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.models import PartnerStatus
 from flowlink.payouts import check as payouts_check
-from flowlink.web import csv
+from flowlink.web import csv, lists
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
 from flowlink.web.render import page
 from flowlink.web.sessions import Db
 

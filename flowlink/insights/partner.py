@@ -5,15 +5,15 @@ from enum import StrEnum
 
 from fastapi import APIRouter, Request, Response
 
-from flowlink.insights import earnings, lists, portal, statement, trail
-from flowlink.insights.lists import CSV_SIZE, SIZE, Cursor
+from flowlink.insights import earnings, portal, statement, trail
 from flowlink.kernel import clock, ids
 from flowlink.partners import queries as partners
 from flowlink.partners.deps import CurrentPartner
 from flowlink.payouts import ids as payout_ids, queries as payouts
 from flowlink.payouts.deps import CurrentPolicy
 from flowlink.tracking.ids import CONVERSION
-from flowlink.web import csv
+from flowlink.web import csv, lists
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor
 from flowlink.web.render import page
 from flowlink.web.sessions import Db
 

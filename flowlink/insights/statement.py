@@ -11,7 +11,8 @@ from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.accounts import PARTNER_KINDS, AccountKind, account
 from flowlink.ledger.queries import Line, Lines
-from flowlink.web.paging import BadCursor, Page, cursor_decode, cursor_encode
+from flowlink.web import lists
+from flowlink.web.paging import Page, cursor_encode
 
 ALL = "all"
 _KINDS = {"reserved": AccountKind.RESERVE}  # the others are called alike on page and in ledger
@@ -27,7 +28,7 @@ def lines(
     """
     kinds = PARTNER_KINDS if purse == ALL else (_KINDS.get(purse) or AccountKind(purse),)
     accounts = [account(kind, partner_id) for kind in kinds]
-    found: Lines = ledger.lines(session, accounts, _position(cursor), size)
+    found: Lines = ledger.lines(session, accounts, lists.position(cursor), size)
     return Page(found.items, cursor_encode(found.next) if found.next is not None else None)
 
 
@@ -51,12 +52,3 @@ def days(trends: PartnerTrends) -> Iterator[Sequence[object]]:
     for place, day in enumerate(clicks.days):
         valid, flagged = clicks.values["valid"][place], clicks.values["flagged"][place]
         yield day.isoformat(), valid, flagged, Money(earned.values["earned"][place])
-
-
-def _position(cursor: str | None) -> int | None:
-    if not cursor:
-        return None
-    match cursor_decode(cursor):
-        case [int(position)] if 0 <= position < 1 << 62:
-            return position
-    raise BadCursor

@@ -8,14 +8,14 @@ from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator, require_operator
 from flowlink.kernel import clock
-from flowlink.partners import ids as partner_ids, lists
+from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
-from flowlink.partners.lists import SIZE, Cursor
 from flowlink.payouts import ids, queries, withdrawals
 from flowlink.payouts.queries import WithdrawalLine
-from flowlink.web import csv
+from flowlink.web import csv, lists
 from flowlink.web.amounts import money_json
 from flowlink.web.forms import Line, Paragraph
+from flowlink.web.lists import SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -54,7 +54,7 @@ def show_journal(
     if format_ == "csv":
         rows = (_cells(line) for line in queries.journal(session, limit=CSV_SIZE))
         return csv.response("payouts.csv", _HEADER, rows)
-    found = queries.journal(session, before=lists.key_of(cursor), limit=SIZE + 1)
+    found = queries.journal(session, before=lists.before(cursor), limit=SIZE + 1)
     shown = lists.cut(found, key=lambda line: line.id)
     if wants_json(request):
         lines = [_json(line) for line in shown.items]

@@ -13,9 +13,10 @@ from flowlink.ledger.accounts import PARTNER_KINDS, account
 from flowlink.partners.deps import CurrentPartner
 from flowlink.payouts import queries, service as payouts
 from flowlink.payouts.deps import CurrentPolicy
+from flowlink.web import lists
 from flowlink.web.amounts import money_json
 from flowlink.web.forms import Line, MoneyField
-from flowlink.web.paging import BadCursor, cursor_decode, cursor_encode
+from flowlink.web.paging import cursor_encode
 from flowlink.web.render import see_other
 from flowlink.web.sessions import Db
 
@@ -113,12 +114,12 @@ def balance(session: Db, partner_id: CurrentPartner) -> BalanceOut:
 def entries(
     session: Db,
     partner_id: CurrentPartner,
-    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    cursor: lists.Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> EntriesOut:
     """The ledger's lines of the partner's accounts, the newest first."""
     mine = [account(kind, partner_id) for kind in PARTNER_KINDS]
-    found = ledger.lines(session, mine, cursor=_position(cursor), limit=limit)
+    found = ledger.lines(session, mine, cursor=lists.position(cursor), limit=limit)
     return EntriesOut(
         entries=[_entry(line) for line in found.items],
         next=None if found.next is None else cursor_encode(found.next),
@@ -140,13 +141,3 @@ def _entry(line: ledger.Line) -> EntryOut:
 
 def _amount(money: Money) -> AmountOut:
     return AmountOut(**money_json(money))
-
-
-def _position(cursor: str | None) -> int | None:
-    """:raises BadCursor: not a cursor of this list."""
-    if not cursor:
-        return None
-    parts = cursor_decode(cursor)
-    if len(parts) != 1 or not isinstance(parts[0], int) or not 0 <= parts[0] < 1 << 63:
-        raise BadCursor
-    return parts[0]

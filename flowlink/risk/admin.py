@@ -8,13 +8,14 @@ from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator, require_operator
 from flowlink.kernel import clock, policy as policies
-from flowlink.partners import ids as partner_ids, lists
+from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
-from flowlink.partners.lists import SIZE, Cursor
 from flowlink.risk import queries, service as risk
 from flowlink.risk.models import Flag
 from flowlink.risk.queries import OpenHold
+from flowlink.web import lists
 from flowlink.web.forms import Line, Paragraph
+from flowlink.web.lists import SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -38,7 +39,7 @@ class HoldForm(BaseModel):
 @router.get(HOLDS)
 def show_holds(request: Request, session: Db, cursor: Cursor = None) -> Response:
     """Every hold that binds, with what it rests on and until when a person should decide."""
-    after = lists.key_of(cursor)
+    after = lists.before(cursor)
     found = queries.open_holds(session, now=clock.now(), after=after, limit=SIZE + 1)
     holds = lists.cut(found, key=lambda hold: hold.hold_id)
     if wants_json(request):

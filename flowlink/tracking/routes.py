@@ -2,9 +2,8 @@
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -16,15 +15,13 @@ from flowlink.tracking import clickid, offers, queries, service
 from flowlink.tracking.ids import CONVERSION, LINK, OfferId
 from flowlink.tracking.models import Conversion, Link
 from flowlink.tracking.queries import LinkLine
+from flowlink.web import lists
 from flowlink.web.amounts import Amount, money_json
-from flowlink.web.paging import BadCursor, cursor_decode, cursor_encode
+from flowlink.web.lists import SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
 router = APIRouter()
-
-SIZE = 50
-Cursor = Annotated[str | None, Query(max_length=500)]
 
 
 class LinkIn(BaseModel):
@@ -116,9 +113,11 @@ def create_link_by_hand(
 @router.get("/api/partner/links")
 def list_links(session: Db, partner_id: CurrentPartner, cursor: Cursor = None) -> LinkPage:
     """Your links, newest first, with their clicks and conversions so far."""
-    lines = queries.links_of(session, partner_id=partner_id, before=_before(cursor), limit=SIZE + 1)
-    rows = [_link_row(line) for line in lines[:SIZE]]
-    return LinkPage(links=rows, next=_next([line.link.id for line in lines]))
+    found = queries.links_of(
+        session, partner_id=partner_id, before=lists.before(cursor), limit=SIZE + 1
+    )
+    page = lists.cut(found, key=lambda line: line.link.id)
+    return LinkPage(links=[_link_row(line) for line in page.items], next=page.next)
 
 
 @router.get("/api/partner/conversions")
@@ -127,12 +126,13 @@ def list_conversions(
 ) -> ConversionPage:
     """Your conversions, newest first. `commission` is your part before the reserve."""
     found = queries.conversions_of(
-        session, partner_id=partner_id, before=_before(cursor), limit=SIZE + 1
+        session, partner_id=partner_id, before=lists.before(cursor), limit=SIZE + 1
     )
-    links = queries.links_by_id(session, {one.link_id for one in found})
+    page = lists.cut(found, key=lambda one: one.id)
+    links = queries.links_by_id(session, {one.link_id for one in page.items})
     partner = partners.get(session, partner_id).number
-    rows = [_conversion_row(one, links[one.link_id], partner) for one in found[:SIZE]]
-    return ConversionPage(conversions=rows, next=_next([one.id for one in found]))
+    rows = [_conversion_row(one, links[one.link_id], partner) for one in page.items]
+    return ConversionPage(conversions=rows, next=page.next)
 
 
 def _create(session: Session, partner_id: PartnerId, given: LinkIn) -> Link:
@@ -181,18 +181,3 @@ def _conversion_row(conversion: Conversion, link: Link, partner: int) -> Convers
         occurred_at=conversion.occurred_at,
         updated_at=conversion.updated_at,
     )
-
-
-def _before(cursor: str | None) -> UUID | None:
-    if not cursor:
-        return None
-    try:
-        (key,) = cursor_decode(cursor)
-        return UUID(str(key))
-    except ValueError:
-        raise BadCursor from None
-
-
-def _next(keys: list[UUID]) -> str | None:
-    """The cursor after a full page, if one row more was found."""
-    return cursor_encode(str(keys[SIZE - 1])) if len(keys) > SIZE else None

@@ -1,4 +1,4 @@
-"""Lists that page by the key of their last row."""
+"""Lists that page: by the key of their last row, or by a place in a long line."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
@@ -11,6 +11,7 @@ from flowlink.web.paging import BadCursor, Page, cursor_decode, cursor_encode
 T = TypeVar("T")
 SIZE = 50
 CSV_SIZE = 100_000
+_FURTHEST = 1 << 63
 
 Cursor = Annotated[str | None, Query(max_length=500)]
 Search = Annotated[str, Query(max_length=200)]
@@ -28,6 +29,19 @@ def before(cursor: str | None) -> UUID | None:
         return UUID(str(key))
     except ValueError:
         raise BadCursor from None
+
+
+def position(cursor: str | None) -> int | None:
+    """The place that the page comes after; None for the first page.
+
+    :raises BadCursor: not a cursor of ours.
+    """
+    if not cursor:
+        return None
+    match cursor_decode(cursor):
+        case [int(place)] if 0 <= place < _FURTHEST:
+            return place
+    raise BadCursor
 
 
 def cut(rows: Sequence[T], key: Callable[[T], UUID], size: int = SIZE) -> Page[T]:
