@@ -11,7 +11,7 @@ from flowlink.identity.deps import Operator
 from flowlink.insights import queue, records, service
 from flowlink.kernel import clock, flags, ids, jobs, policy
 from flowlink.kernel.flags import Flag
-from flowlink.notify import queries as notify
+from flowlink.notify import queries as notify, service as mails_service
 from flowlink.notify.ids import MAIL, MailId
 from flowlink.web import csv, lists
 from flowlink.web.forms import CheckboxField, Line
@@ -127,6 +127,13 @@ def mail_html(session: Db, mail_id: str) -> Response:
     """The mail's own HTML, for the frame: no script, no request, no form leaves it."""
     shown = notify.mail(session, mail_id=_mail_id(mail_id))
     return HTMLResponse(shown.content.html, headers={"content-security-policy": MAIL_POLICY})
+
+
+@router.post("/admin/mails/{mail_id}/retry")
+def retry_mail(session: Db, actor: Operator, mail_id: str) -> Response:
+    key = _mail_id(mail_id)
+    mails_service.retry(session, mail_id=key, actor=actor.label, now=clock.now(), ip=actor.ip)
+    return see_other(f"/admin/mails/{mail_id}")
 
 
 @router.get("/admin/audit")

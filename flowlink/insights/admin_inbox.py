@@ -7,11 +7,11 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator
-from flowlink.insights import inbox
+from flowlink.insights import inbox, service
 from flowlink.kernel import clock, ids
 from flowlink.kernel.money import Money
 from flowlink.tracking import networks, offers
-from flowlink.tracking.ids import POSTBACK
+from flowlink.tracking.ids import POSTBACK, PostbackId
 from flowlink.tracking.models import AmountUnit, Mode, Result
 from flowlink.tracking.networks import NetworkIn
 from flowlink.tracking.offers import OfferIn
@@ -98,6 +98,42 @@ def postbacks_csv(
         for line in found
     )
     return csv.response("postbacks.csv", header, rows)
+
+
+@router.get("/admin/postbacks/try")
+def try_postback(
+    request: Request,
+    session: Db,
+    network: Search = "",
+    subid: Search = "",
+    amount: Search = "",
+    currency: Search = "",
+    status: Search = "",
+    txn_id: Search = "",
+) -> Response:
+    """A postback without effect: what it would do, and whose it would be."""
+    said = {"subid": subid, "amount": amount, "currency": currency, "status": status}
+    said["txn_id"] = txn_id
+    shown = None
+    if network:
+        shown = inbox.rehearse(session, network=network, said=said, now=clock.now())
+    return page(
+        request,
+        "insights/postback_try.html",
+        networks=inbox.network_names(session),
+        said=said,
+        network=network,
+        shown=shown,
+    )
+
+
+@router.post("/admin/postbacks/{postback_id}/replay")
+def replay_postback(session: Db, actor: Operator, postback_id: str) -> Response:
+    key = PostbackId(ids.parse(POSTBACK, postback_id))
+    service.replay_postback(
+        session, postback_id=key, actor=actor.label, now=clock.now(), ip=actor.ip
+    )
+    return see_other(f"/admin/postbacks/{postback_id}")
 
 
 @router.get("/admin/postbacks/{postback_id}")

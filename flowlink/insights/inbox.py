@@ -1,20 +1,18 @@
 """Reads of what arrives from networks, and of what they are: postbacks, networks, offers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.kernel.errors import NotFound
 from flowlink.kernel.money import Money
+from flowlink.tracking import networks as registry, postbacks as tracking
 from flowlink.tracking.models import Conversion, Link, LinkDayCount, Network, Offer, Postback
-
-
-class UnknownPostback(NotFound):
-    message = "There is no such postback."
+from flowlink.tracking.postbacks import PostbackIn, Preview
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,11 @@ def postbacks(
 
 
 def postback(session: Session, postback_id: UUID) -> PostbackPage:
-    """:raises UnknownPostback:"""
+    """:raises tracking.UnknownPostback:"""
     rows = select(Postback, Network.name).outerjoin(Network, Network.id == Postback.network_id)
     found = session.execute(rows.where(Postback.id == postback_id)).one_or_none()
     if found is None:
-        raise UnknownPostback
+        raise tracking.UnknownPostback
     row, name = found
     return PostbackPage(
         line=_line(row, name),
@@ -110,6 +108,18 @@ def postback(session: Session, postback_id: UUID) -> PostbackPage:
         revision=row.revision,
         conversion=session.get(Conversion, row.conversion_id) if row.conversion_id else None,
     )
+
+
+def rehearse(session: Session, *, network: str, said: Mapping[str, str], now: datetime) -> Preview:
+    """What would come of a postback of this network with these values, without any effect.
+
+    :raises UnknownNetwork: there is none of this name.
+    """
+    found = registry.named(session, network)
+    fields = {found.fields[name]: value for name, value in said.items() if value}
+    query = urlencode({"network": found.name, "key": registry.key_of(found)} | fields)
+    sender = found.addresses[0].partition("/")[0] if found.addresses else ""
+    return tracking.preview(session, request=PostbackIn("GET", query, address=sender), now=now)
 
 
 def network_names(session: Session) -> Sequence[str]:

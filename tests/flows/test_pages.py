@@ -29,6 +29,7 @@ CONSOLE = [
     "/admin/checks",
     "/admin/partners",
     "/admin/postbacks",
+    "/admin/postbacks/try?network=direct&amount=5&subid=x",
     "/admin/networks",
     "/admin/networks/direct",
     "/admin/offers",

@@ -21,6 +21,7 @@ PAGES = [
     "/admin/partners.csv",
     "/admin/postbacks",
     "/admin/postbacks.csv",
+    "/admin/postbacks/try",
     "/admin/networks",
     "/admin/networks/direct",
     "/admin/offers",
@@ -60,6 +61,8 @@ WRITES = [
     ("/admin/networks", {"name": "x"}),
     ("/admin/jobs/reserve_release/run", {}),
     ("/admin/jobs/tasks/1/retry", {}),
+    ("/admin/postbacks/pb_00000000000000000000000000/replay", {}),
+    ("/admin/mails/mail_00000000000000000000000000/retry", {}),
     ("/admin/settings/flag", {"flag": "FEATURE_BYOP"}),
     ("/admin/settings/policy", {"name": "PAYOUT_MIN_EUR", "value": "1", "reason": "x"}),
 ]
