@@ -130,6 +130,7 @@ def _prepare(session: Session, stage: Stage) -> None:
     stage.plan(at + timedelta(days=33, hours=11), _holding(stage))
     for week in range(1, (stage.ends_at - at).days // 7 + 1):
         stage.plan(at + timedelta(days=7 * week, hours=10), _withdrawing(stage))
+    stage.plan(stage.ends_at - timedelta(hours=20), _withdrawing(stage))  # nobody looked at it yet
 
 
 def _play(session: Session, stage: Stage, day: datetime) -> None:
