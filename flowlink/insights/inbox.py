@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -35,6 +35,7 @@ class PostbackPage:
     """One postback whole: the raw request as it came, its key taken out, and what it led to."""
 
     line: PostbackLine
+    fields: Sequence[tuple[str, str]]
     content_type: str
     body: str
     key_ok: bool
@@ -100,6 +101,7 @@ def postback(session: Session, postback_id: UUID) -> PostbackPage:
     row, name = found
     return PostbackPage(
         line=_line(row, name),
+        fields=parse_qsl(row.query, keep_blank_values=True, errors="replace"),
         content_type=row.content_type,
         body=row.body.decode("utf-8", "backslashreplace"),
         key_ok=row.key_ok,
