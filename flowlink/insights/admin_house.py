@@ -59,6 +59,16 @@ def show_jobs(request: Request, session: Db) -> Response:
     )
 
 
+@router.get("/admin/jobs.csv")
+def jobs_csv(session: Db) -> Response:
+    header = ["job", "cron", "next_at", "last_started_at", "last_ok", "last_result"]
+    rows = (
+        (job.name, job.cron, job.next_at, *queue.ending(job.last))
+        for job in queue.schedule(session, clock.now())
+    )
+    return csv.response("jobs.csv", header, rows)
+
+
 @router.get("/admin/jobs/{name}")
 def show_job(request: Request, session: Db, name: str) -> Response:
     """One job and its latest runs."""
@@ -167,6 +177,17 @@ def show_settings(request: Request, session: Db, cursor: Cursor = None) -> Respo
         numbers=records.policy_states(session, clock.now()),
         history=lists.cut(history, key=lambda row: row.id),
     )
+
+
+@router.get("/admin/settings.csv")
+def settings_csv(session: Db) -> Response:
+    """Every change of a business number."""
+    header = ["name", "value", "effective_at", "reason", "actor", "at"]
+    rows = (
+        (row.name, row.value, row.effective_at, row.reason, row.actor, row.at)
+        for row in records.policy_history(session, limit=CSV_SIZE)
+    )
+    return csv.response("settings.csv", header, rows)
 
 
 @router.post("/admin/settings/flag")

@@ -150,6 +150,23 @@ def show_networks(request: Request, session: Db) -> Response:
     return page(request, "insights/networks.html", networks=found)
 
 
+@router.get("/admin/networks.csv")
+def networks_csv(session: Db) -> Response:
+    header = ["network", "active", "offers", "postbacks_24h", "not_understood_24h", "last_at"]
+    rows = (
+        (
+            line.network.name,
+            line.network.active,
+            line.offers,
+            line.postbacks_24h,
+            line.waiting_24h,
+            line.last_at,
+        )
+        for line in inbox.networks(session, since=clock.now() - DAY)
+    )
+    return csv.response("networks.csv", header, rows)
+
+
 @router.post("/admin/networks")
 def add_network(session: Db, actor: Operator, form: Annotated[NetworkForm, Form()]) -> Response:
     given = NetworkIn(
@@ -177,6 +194,26 @@ def show_offers(request: Request, session: Db) -> Response:
     found = inbox.offers(session, now=now, since=now - WEEK)
     names = inbox.network_names(session)
     return page(request, "insights/offers.html", offers=found, networks=names)
+
+
+@router.get("/admin/offers.csv")
+def offers_csv(session: Db) -> Response:
+    now = clock.now()
+    header = ["offer", "network", "mode", "active", "links", "clicks_7d", "sales_7d", "gross_7d"]
+    rows = (
+        (
+            line.offer.name,
+            line.network,
+            str(line.offer.mode),
+            line.offer.active,
+            line.links,
+            line.clicks_7d,
+            line.conversions_7d,
+            line.gross_7d,
+        )
+        for line in inbox.offers(session, now=now, since=now - WEEK)
+    )
+    return csv.response("offers.csv", header, rows)
 
 
 @router.post("/admin/offers")
