@@ -46,11 +46,7 @@ def restore(file: Path, *, url: str, data: Path) -> None:
     """
     _check_empty(url)
     with tempfile.TemporaryDirectory(prefix="flowlink-restore-") as scratch:
-        try:
-            with tarfile.open(file) as tar:
-                tar.extractall(scratch, filter="data")
-        except (OSError, tarfile.TarError) as error:
-            raise Failed(f"{file} cannot be read as a backup: {error}") from None
+        _unpack(file, Path(scratch))
         found = Path(scratch)
         if not (found / _DUMP).exists():
             raise Failed(f"{file} is not a backup of flowlink")
@@ -60,6 +56,19 @@ def restore(file: Path, *, url: str, data: Path) -> None:
         for name in _SECRETS:
             if (found / name).exists():
                 _put_back(found / name, data / name)
+
+
+def _unpack(file: Path, scratch: Path) -> None:
+    """Take out what a backup holds, and nothing else that an archive may contain."""
+    try:
+        with tarfile.open(file) as tar:
+            for name in {_DUMP, *_SECRETS} & set(tar.getnames()):
+                member = tar.extractfile(name)
+                if member is not None:
+                    with member, (scratch / name).open("wb") as copy:
+                        shutil.copyfileobj(member, copy)
+    except (OSError, tarfile.TarError) as error:
+        raise Failed(f"{file} cannot be read as a backup: {error}") from None
 
 
 def _check_empty(url: str) -> None:
