@@ -51,7 +51,7 @@ def configure(arguments: Namespace, *, port: int | None = None) -> Path:
 def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path]:
     """The product's database, connected and up to date, whether `flowlink up` runs or not.
 
-    :raises Failed: it does not answer, or a server of its own needs `flowlink migrate` first.
+    :raises Failed: it does not answer, or belongs to a newer version.
     """
     from flowlink.app import registry, startup
 
@@ -95,13 +95,13 @@ def server(data: Path) -> Generator[str]:
 
 
 def prepare(url: str) -> None:
-    """Migrate the embedded database if that is due; a server of its own waits for the operator."""
+    """Bring the database up to this version if that is due, one process at a time.
+
+    :raises Failed: it does not answer, or belongs to a newer version.
+    """
     with _refusals():
-        if migrate.is_current(url):
-            return
-        if settings.current().database_url:
-            raise Failed("the database is not at this version: run `flowlink migrate` first")
-        upgrade(url)
+        if not migrate.is_current(url):
+            upgrade(url)
 
 
 def upgrade(url: str) -> None:
