@@ -192,7 +192,9 @@ def settings_csv(session: Db) -> Response:
 
 @router.post("/admin/settings/flag")
 def switch_flag(session: Db, actor: Operator, form: Annotated[FlagForm, Form()]) -> Response:
-    flags.switch(session, flag=form.flag, on=form.on, actor=actor.label, now=clock.now())
+    flags.switch(
+        session, flag=form.flag, on=form.on, actor=actor.label, now=clock.now(), ip=actor.ip
+    )
     return see_other("/admin/settings")
 
 
@@ -207,6 +209,7 @@ def change_policy(session: Db, actor: Operator, form: Annotated[PolicyForm, Form
         reason=form.reason,
         now=clock.now(),
         effective_at=datetime.combine(starts, time.min, UTC) if starts else None,
+        ip=actor.ip,
     )
     return see_other("/admin/settings")
 

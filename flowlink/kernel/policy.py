@@ -136,6 +136,7 @@ def change(
     reason: str,
     now: datetime,
     effective_at: datetime | None = None,
+    ip: str = "",
 ) -> None:
     """Let `name` be `value` from `effective_at` (now, unless a later moment is given).
 
@@ -163,6 +164,7 @@ def change(
         "changed policy",
         name,
         now,
+        ip,
         value=value,
         reason=reason,
         effective_at=starts_at.isoformat(),
