@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import audit, ids, settings
+from flowlink.kernel import audit, db, ids, settings
 from flowlink.kernel.errors import Invalid, NotFound, Refused
 from flowlink.kernel.money import Money
 from flowlink.tracking import destinations, names
@@ -79,6 +79,9 @@ def create(
     :raises destinations.BadDestination: not an absolute web address (macros allowed).
     """
     name = names.check_name(given.name)
+    db.advisory_lock(session, "tracking.offers")
+    if session.scalar(select(Offer.id).where(func.lower(Offer.name) == name.lower())):
+        raise OfferExists
     _check_terms(given)
     destination = destinations.cleaned(given.destination, base_url=settings.current().url)
     values = insert(Offer).values(
@@ -96,10 +99,7 @@ def create(
         active=True,
         created_at=now,
     )
-    added = values.on_conflict_do_nothing(index_elements=["name"]).returning(Offer)
-    offer = session.scalars(added).one_or_none()
-    if offer is None:
-        raise OfferExists
+    offer = session.scalars(values.returning(Offer)).one()
     audit.record(session, actor, "offer.created", ids.public(OFFER, offer.id), now, ip, name=name)
     return offer
 
@@ -109,7 +109,7 @@ def named(session: Session, name: str) -> Offer:
 
     :raises UnknownOffer: there is none.
     """
-    wanted = Offer.name == name
+    wanted = func.lower(Offer.name) == name.lower()
     if name.startswith(f"{OFFER}_"):
         wanted = Offer.id == ids.parse(OFFER, name)
     offer = session.scalar(select(Offer).where(wanted))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, events, policy
@@ -205,9 +205,8 @@ def _sender(
     if not name:
         network = networks.by_key(session, key) if key else None
         return network, _refusal(network, address) if network else WRONG_KEY
-    network = (
-        None if "\x00" in name else session.scalar(select(Network).where(Network.name == name))
-    )
+    same_name = func.lower(Network.name) == name.lower()
+    network = None if "\x00" in name else session.scalar(select(Network).where(same_name))
     if network is None:
         return None, "unknown_network"
     if not networks.key_fits(network, key):

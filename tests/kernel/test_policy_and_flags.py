@@ -1,6 +1,7 @@
 """Flags and policy numbers: switched while running, dated, audited, never rewriting the past."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -13,7 +14,7 @@ from flowlink.kernel.models import AuditRow, PolicyRow
 from flowlink.kernel.money import Money
 
 
-def change(session: Session, now: datetime, name: str, value: str, **more: datetime) -> None:
+def change(session: Session, now: datetime, name: str, value: str, **more: Any) -> None:
     policy.change(session, name=name, value=value, actor="cli", reason="Summer.", now=now, **more)
 
 

@@ -230,7 +230,7 @@ def test_an_operator_adds_a_network_and_an_offer(session: Session, client: TestC
 @pytest.mark.parametrize(
     "body",
     [
-        {"name": "Bad Name"},
+        {"name": "bad/name"},
         {"name": "acme", "fields": {"subid": "key"}},
         {"name": "acme", "fields": {"what": "ever"}},
         {"name": "acme", "fields": {"amount": "subid"}},
