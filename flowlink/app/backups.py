@@ -27,7 +27,7 @@ def write(url: str, *, data: Path, out: Path | None, now: datetime) -> Path:
         raise Failed(f"{target} is there already")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as scratch:
         dump = Path(scratch) / _DUMP
-        _program("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={_plain(url)}")
+        _program("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={db.conninfo(url)}")
         archive = Path(scratch) / "archive"
         archive.touch(mode=0o600)
         with tarfile.open(archive, "w") as tar:
@@ -51,7 +51,7 @@ def restore(file: Path, *, url: str, data: Path) -> None:
         if not (found / _DUMP).exists():
             raise Failed(f"{file} is not a backup of flowlink")
         _make_roles(url)
-        target = f"--dbname={_plain(url)}"
+        target = f"--dbname={db.conninfo(url)}"
         _program("pg_restore", "--exit-on-error", "--single-transaction", target, found / _DUMP)
         for name in _SECRETS:
             if (found / name).exists():
@@ -73,7 +73,7 @@ def _unpack(file: Path, scratch: Path) -> None:
 
 def _check_empty(url: str) -> None:
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
-    with psycopg.connect(_plain(url)) as connection:
+    with psycopg.connect(db.conninfo(url)) as connection:
         row = connection.execute(tables).fetchone()
     if row != (0,):
         where = "DATABASE_URL" if settings.current().database_url else "the data directory"
@@ -82,7 +82,7 @@ def _check_empty(url: str) -> None:
 
 def _make_roles(url: str) -> None:
     """Roles belong to the server, not to the database, so the dump does not have them."""
-    with psycopg.connect(_plain(url)) as connection:
+    with psycopg.connect(db.conninfo(url)) as connection:
         for role in _ROLES:
             exists = "SELECT FROM pg_roles WHERE rolname = %s"
             if connection.execute(exists, (role,)).fetchone() is None:
@@ -94,10 +94,6 @@ def _put_back(kept: Path, place: Path) -> None:
     place.unlink(missing_ok=True)
     place.touch(mode=0o600)
     place.write_text(kept.read_text())
-
-
-def _plain(url: str) -> str:
-    return db.normal_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
 
 
 def _program(name: str, *arguments: str | Path) -> None:

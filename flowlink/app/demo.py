@@ -81,6 +81,7 @@ def fill(*, now: datetime, days: int = DAYS) -> str:
     :raises NotEmpty: there are partners or clicks already, or mails would really be sent.
     """
     _refuse_unless_empty()
+    now = now.replace(minute=0, second=0, microsecond=0)  # two runs in one hour are the same
     start = (now - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
     stage = Stage(random=Random(SEED), starts_at=start, ends_at=now)  # noqa: S311
     with db.write() as session:

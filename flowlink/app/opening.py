@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from cryptography.fernet import InvalidToken
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
@@ -143,6 +144,11 @@ def _refusals() -> Generator[None]:
     except (OperationalError, psycopg.OperationalError) as error:
         first = str(error).strip().splitlines()[0]
         raise Failed(f"the database does not answer: {first}") from error
+    except InvalidToken:
+        raise Failed(
+            "this installation's secrets are not among SECRET_KEYS: name the data directory that"
+            " `flowlink up` uses with --data, or set SECRET_KEYS as it has them"
+        ) from None
     except FlowlinkError as refusal:
         raise Failed(str(refusal)) from refusal
 
