@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import make_url
 
 from flowlink.app.outcome import Failed
 from flowlink.kernel import db, postgres_programs, settings
@@ -27,7 +28,7 @@ def write(url: str, *, data: Path, out: Path | None, now: datetime) -> Path:
         raise Failed(f"{target} is there already")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as scratch:
         dump = Path(scratch) / _DUMP
-        _program("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={db.conninfo(url)}")
+        _program("pg_dump", "--format=custom", f"--file={dump}", url=url)
         archive = Path(scratch) / "archive"
         archive.touch(mode=0o600)
         with tarfile.open(archive, "w") as tar:
@@ -51,8 +52,8 @@ def restore(file: Path, *, url: str, data: Path) -> None:
         if not (found / _DUMP).exists():
             raise Failed(f"{file} is not a backup of flowlink")
         _make_roles(url)
-        target = f"--dbname={db.conninfo(url)}"
-        _program("pg_restore", "--exit-on-error", "--single-transaction", target, found / _DUMP)
+        once = ("--exit-on-error", "--single-transaction")
+        _program("pg_restore", *once, found / _DUMP, url=url)
         for name in _SECRETS:
             if (found / name).exists():
                 _put_back(found / name, data / name)
@@ -96,14 +97,21 @@ def _put_back(kept: Path, place: Path) -> None:
     place.write_text(kept.read_text())
 
 
-def _program(name: str, *arguments: str | Path) -> None:
-    """Run one of PostgreSQL's own programs: those beside our server, else the system's."""
+def _program(name: str, *arguments: str | Path, url: str) -> None:
+    """Run one of PostgreSQL's own programs: those beside our server, else the system's.
+
+    The password goes by the environment: everybody can read a command line.
+    """
     ours = postgres_programs.wheel() / "bin" / name
     program = str(ours) if ours.exists() else shutil.which(name)
     if program is None:
         raise Failed(f"the program {name} of PostgreSQL 18 is missing")
     done = subprocess.run(  # noqa: S603
-        [program, *arguments], check=False, capture_output=True, text=True
+        [program, f"--dbname={db.conninfo(url, without='password')}", *arguments],
+        env={"PGPASSWORD": make_url(url).password or "", "LC_ALL": "C.UTF-8"},
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise Failed(f"{name} failed:\n{done.stderr.strip()}")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator
 
-from flowlink.identity.deps import Operator
+from flowlink.identity.deps import Operator, SecretReader
 from flowlink.insights import queue, records, service
 from flowlink.kernel import clock, flags, ids, jobs, policy
 from flowlink.kernel.flags import Flag
@@ -126,14 +126,14 @@ def mails_csv(session: Db, state: MailFilter = "") -> Response:
 
 
 @router.get("/admin/mails/{mail_id}")
-def mail(request: Request, session: Db, mail_id: str) -> Response:
+def mail(request: Request, session: Db, _: SecretReader, mail_id: str) -> Response:
     """One mail: its fate, its text, and its looks in a frame that can do nothing."""
     shown = notify.mail(session, mail_id=_mail_id(mail_id))
     return page(request, "insights/mail.html", mail=shown)
 
 
 @router.get("/admin/mails/{mail_id}/html")
-def mail_html(session: Db, mail_id: str) -> Response:
+def mail_html(session: Db, _: SecretReader, mail_id: str) -> Response:
     """The mail's own HTML, for the frame: no script, no request, no form leaves it."""
     shown = notify.mail(session, mail_id=_mail_id(mail_id))
     return HTMLResponse(shown.content.html, headers={"content-security-policy": MAIL_POLICY})

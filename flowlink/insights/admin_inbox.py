@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
-from flowlink.identity.deps import Operator
+from flowlink.identity.deps import Operator, SecretReader
 from flowlink.insights import inbox, service
 from flowlink.kernel import clock, ids
 from flowlink.kernel.money import Money
@@ -179,7 +179,7 @@ def add_network(session: Db, actor: Operator, form: Annotated[NetworkForm, Form(
 
 
 @router.get("/admin/networks/{name}")
-def network(request: Request, session: Db, name: str) -> Response:
+def network(request: Request, session: Db, _: SecretReader, name: str) -> Response:
     """One network: how it speaks, and the address that it has to call."""
     found = networks.named(session, name)
     url = networks.url_of(found)

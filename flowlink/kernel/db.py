@@ -92,8 +92,11 @@ def engine() -> Engine:
     return _process.engine
 
 
-def conninfo(url: str | URL, **more: str) -> str:
-    """What libpq itself needs to reach `url`: it does not read all that a URL builder writes."""
+def conninfo(url: str | URL, *, without: str = "", **more: str) -> str:
+    """What libpq itself needs to reach `url`: it does not read all that a URL builder writes.
+
+    `without` names a part to leave out, such as a password that goes another way.
+    """
     parts = make_url(url)
     rest = {name: value for name, value in parts.query.items() if isinstance(value, str)}
     plain = {
@@ -104,6 +107,7 @@ def conninfo(url: str | URL, **more: str) -> str:
         "port": parts.port,
     }
     given = {name: value for name, value in plain.items() if value is not None}
+    given.pop(without, None)
     return make_conninfo("", **(rest | given | more))
 
 

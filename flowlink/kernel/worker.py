@@ -32,7 +32,8 @@ def application() -> procrastinate.App:
 
 
 def _task(app: procrastinate.App, name: str, retries: int) -> Any:
-    retry = RetryStrategy(max_attempts=retries, exponential_wait=3)
+    # To procrastinate, no attempts at most means no end of attempts.
+    retry = RetryStrategy(max_attempts=retries, exponential_wait=3) if retries else False
 
     @app.task(name=name, queue=jobs.QUEUE, retry=retry, pass_context=True)
     def perform(_: JobContext, /, timestamp: int | None = None, **args: Any) -> None:

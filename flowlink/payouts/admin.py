@@ -106,6 +106,7 @@ def fail(
         withdrawal_id=ids.parse(withdrawal_id),
         reason=form.reason,
         actor=operator.label,
+        person=operator.user_id,
         now=clock.now(),
         ip=operator.ip,
     )
@@ -121,6 +122,7 @@ def give_back(
         withdrawal_id=ids.parse(withdrawal_id),
         reason=form.reason,
         actor=operator.label,
+        person=operator.user_id,
         now=clock.now(),
         ip=operator.ip,
     )
@@ -140,6 +142,7 @@ def pay(
         withdrawal_id=ids.parse(withdrawal_id),
         reference=form.reference,
         actor=operator.label,
+        person=operator.user_id,
         now=clock.now(),
         ip=operator.ip,
     )

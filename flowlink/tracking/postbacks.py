@@ -105,7 +105,7 @@ def keep(session: Session, *, request: PostbackIn, now: datetime) -> PostbackId:
         method=request.method,
         query=claims.without_key(request.query).replace("\x00", "%00"),
         content_type=request.content_type.replace("\x00", ""),
-        body=claims.body_without_key(request.content_type, request.body),
+        body=_kept_body(request, refusal),
         address=request.address,
         network_id=network.id if network else None,
         key_ok=refusal != WRONG_KEY and network is not None,
@@ -212,6 +212,13 @@ def _sender(
     if not networks.key_fits(network, key):
         return network, WRONG_KEY
     return network, _refusal(network, address)
+
+
+def _kept_body(request: PostbackIn, refusal: str | None) -> bytes:
+    """Nothing of a stranger's: it may be large, or hold a key where we do not look for it."""
+    if refusal == WRONG_KEY:
+        return b""
+    return claims.body_without_key(request.content_type, request.body)
 
 
 def _refusal(network: Network, address: str) -> str | None:
