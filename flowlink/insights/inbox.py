@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -10,7 +10,18 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel.errors import NotFound
 from flowlink.kernel.money import Money
-from flowlink.tracking.models import Conversion, Link, LinkDayCount, Network, Offer, Postback
+from flowlink.tracking import budgets
+from flowlink.tracking.models import (
+    Conversion,
+    Link,
+    LinkDayCount,
+    Network,
+    Offer,
+    Postback,
+    Stop,
+)
+
+WEEK = timedelta(days=7)
 
 
 class UnknownPostback(NotFound):
@@ -67,6 +78,8 @@ class OfferLine:
     clicks_7d: int
     conversions_7d: int
     gross_7d: Money
+    left: Money
+    stopped: Stop | None
 
 
 def postbacks(
@@ -150,8 +163,9 @@ def networks(session: Session, *, since: datetime) -> Sequence[NetworkLine]:
     return [NetworkLine(*row) for row in session.execute(rows)]
 
 
-def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[OfferLine]:
-    """By name; counts since `since`, which the screen calls 7 days."""
+def offers(session: Session, *, now: datetime) -> Sequence[OfferLine]:
+    """By name."""
+    since = now - WEEK
     clicks = (
         select(Link.offer_id, func.sum(LinkDayCount.valid).label("count"))
         .join(LinkDayCount, LinkDayCount.link == Link.number)
@@ -180,11 +194,20 @@ def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[Offe
     rows = rows.join(Network, Network.id == Offer.network_id)
     for part in (links, clicks, sold):
         rows = rows.outerjoin(part, part.c.offer_id == Offer.id)
+    found = session.execute(rows.order_by(Offer.name)).all()
+    left = budgets.left(session, [row[0].id for row in found])
     return [
-        OfferLine(offer, name, live, int(clicked), conversions, Money(int(gross), offer.currency))
-        for offer, name, live, clicked, conversions, gross in session.execute(
-            rows.order_by(Offer.name)
+        OfferLine(
+            offer=offer,
+            network=name,
+            links=live,
+            clicks_7d=int(clicked),
+            conversions_7d=conversions,
+            gross_7d=Money(int(gross), offer.currency),
+            left=left[offer.id],
+            stopped=budgets.stop_of(offer, left=left[offer.id], now=now),
         )
+        for offer, name, live, clicked, conversions, gross in found
     ]
 
 
