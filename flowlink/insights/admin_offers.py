@@ -17,7 +17,7 @@ from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts.deps import CurrentPolicy
 from flowlink.payouts.ids import ACCRUAL
-from flowlink.tracking import budgets, networks, offers
+from flowlink.tracking import budgets, networks, offers, payable
 from flowlink.tracking.ids import OFFER, OfferId
 from flowlink.tracking.models import Mode
 from flowlink.tracking.offers import OfferIn, Terms
@@ -153,6 +153,33 @@ def clicks_csv(session: Db, name: str) -> Response:
         for each in shown.clicks_paid(session, offer=offer, limit=CSV_SIZE)
     )
     return csv.response(f"clicks-{offer.name}.csv", header, rows)
+
+
+@router.get("/admin/offers/{name}/versions.csv")
+def versions_csv(session: Db, name: str) -> Response:
+    """Every version of the offer's terms, the newest first."""
+    offer = offers.named(session, name)
+    header = ["version", "in_force_at", "mode", "cpc", "share_bps", "cap_partner_daily"]
+    header += ["cap_daily", "cap_total", "starts_at", "ends_at", "active", "destination", "actor"]
+    rows = (
+        (
+            each.version,
+            each.in_force_at,
+            str(each.mode),
+            shown.plain(each.cpc_micro),
+            each.share_bps,
+            shown.plain(each.cap_partner_daily_micro),
+            shown.plain(each.cap_daily_micro),
+            shown.plain(each.cap_total_micro),
+            each.starts_at,
+            each.ends_at,
+            each.active,
+            each.destination,
+            each.actor,
+        )
+        for each in payable.versions(session, [offer.id])[offer.id]
+    )
+    return csv.response(f"versions-{offer.name}.csv", header, rows)
 
 
 @router.post("/admin/offers/{name}")

@@ -10,20 +10,30 @@ from sqlalchemy.orm import Session
 
 from flowlink.identity.models import User
 from flowlink.kernel.money import Money
-from flowlink.ledger import queries as ledger
-from flowlink.ledger.queries import Line
+from flowlink.ledger.entries import Code
+from flowlink.ledger.models import EntryRow, TransferRow
 from flowlink.partners.models import Partner
 from flowlink.payouts import click_queries as clicks
 from flowlink.payouts.click_queries import AccrualLine
 from flowlink.tracking import budgets, payable
 from flowlink.tracking.models import Network, Offer, OfferVersion, Stop
 
-LINES = 20
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Funding:
+    """Money that came into an offer's budget, or negative, that was taken back."""
+
+    entry_id: UUID
+    at: datetime
+    code: str
+    amount: Money
 
 
 @dataclass(frozen=True)
 class OfferPage:
-    """One offer: what it pays, what it may cost, and what it has cost."""
+    """One offer: what it pays, what it may cost, and what it has cost. The newest rows of each."""
 
     offer: Offer
     network: str
@@ -32,7 +42,7 @@ class OfferPage:
     spent_today: Money
     stopped: Stop | None
     versions: Sequence[OfferVersion]
-    budget_lines: Sequence[Line]
+    funded: Sequence[Funding]
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,24 @@ def offer_page(session: Session, *, offer: Offer, now: datetime) -> OfferPage:
         spent=clicks.spent(session, [offer.id]).get(offer.id, Money.zero()),
         spent_today=sum(today.values(), Money.zero()),
         stopped=budgets.stop_of(offer, left=left, now=now),
-        versions=payable.versions(session, [offer.id])[offer.id],
-        budget_lines=[
-            line
-            for line in ledger.lines(session, [budgets.account(offer)], None, LINES).items
-            if line.kind == "budget"
-        ],
+        versions=payable.versions(session, [offer.id])[offer.id][:SHOWN],
+        funded=_funded(session, offer),
     )
+
+
+def _funded(session: Session, offer: Offer) -> Sequence[Funding]:
+    """What came into the budget or was taken back, the newest first; what clicks took is not it."""
+    rows = (
+        select(EntryRow.id, EntryRow.at, TransferRow.code, TransferRow.amount)
+        .join(TransferRow, TransferRow.entry_id == EntryRow.id)
+        .where(EntryRow.source.startswith(f"budget:{offer.id}:"), EntryRow.kind == "budget")
+        .order_by(EntryRow.id.desc())
+        .limit(SHOWN)
+    )
+    return [
+        Funding(entry_id, at, code, Money(micro if code == Code.BUDGET else -micro, offer.currency))
+        for entry_id, at, code, micro in session.execute(rows)
+    ]
 
 
 def clicks_paid(

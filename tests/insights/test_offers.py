@@ -143,7 +143,9 @@ def test_the_simulator_counts_what_other_terms_would_cost(
     assert versions(session, offer) == 1
 
 
-@pytest.mark.parametrize("path", ["", "/clicks.csv", "/simulator", "/simulator.csv"])
+@pytest.mark.parametrize(
+    "path", ["", "/clicks.csv", "/versions.csv", "/simulator", "/simulator.csv"]
+)
 def test_offers_are_for_operators(client: TestClient, session: Session, path: str) -> None:
     offer = make_offer(session)
     sign_in(client, make_partner(session))
@@ -166,6 +168,9 @@ def test_csv_names_every_offer_and_every_paid_hour(
     hours = client.get(f"{page_of(offer)}/clicks.csv").text.splitlines()
     assert len(hours) == 2
     assert "budget:1" in hours[1]
+    assert send(client, page_of(offer), **(TERMS | {"cpc": "0.085", "version": "1"}))[0] == 303
+    kept = client.get(f"{page_of(offer)}/versions.csv").text.splitlines()
+    assert [line.split(",")[3] for line in kept[1:]] == ["0.085", "0.10"]
 
 
 def test_a_partner_sees_paid_clicks_and_why_others_are_not(
