@@ -1,4 +1,4 @@
-"""Console pages about networks: what they send, who they are, and what there is to promote."""
+"""Console pages about networks: what they send, and who they are."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -9,12 +9,10 @@ from pydantic import BaseModel
 from flowlink.identity.deps import Operator, SecretReader
 from flowlink.insights import inbox, service
 from flowlink.kernel import clock, ids
-from flowlink.kernel.money import Money
-from flowlink.tracking import networks, offers
+from flowlink.tracking import networks
 from flowlink.tracking.ids import POSTBACK, PostbackId
-from flowlink.tracking.models import AmountUnit, Mode, Result
+from flowlink.tracking.models import AmountUnit, Result
 from flowlink.tracking.networks import NetworkIn
-from flowlink.tracking.offers import OfferIn
 from flowlink.web import csv, lists
 from flowlink.web.forms import Line
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
@@ -24,22 +22,8 @@ from flowlink.web.sessions import Db
 router = APIRouter()
 
 DAY = timedelta(days=1)
-WEEK = timedelta(days=7)
 RESULTS = tuple(result.value for result in Result)
 ResultFilter = Annotated[str, Query(pattern=f"^(|{'|'.join(RESULTS)})$")]
-
-
-class OfferForm(BaseModel):
-    """An offer as an operator fills it in; empty fields fall back to the policy, or to no limit."""
-
-    name: Line
-    network: Line
-    mode: Mode
-    destination: Annotated[str, Form(max_length=2000)]
-    share: Line = ""
-    cpc: Line = ""
-    budget: Line = ""
-    allowed_hosts: Annotated[str, Form(max_length=2000)] = ""
 
 
 class NetworkForm(BaseModel):
@@ -185,55 +169,3 @@ def network(request: Request, session: Db, _: SecretReader, name: str) -> Respon
     url = networks.url_of(found)
     latest = inbox.postbacks(session, network=found.name, limit=10)
     return page(request, "insights/network.html", network=found, url=url, latest=latest)
-
-
-@router.get("/admin/offers")
-def show_offers(request: Request, session: Db) -> Response:
-    """What partners can promote, and the form for another one."""
-    now = clock.now()
-    found = inbox.offers(session, now=now, since=now - WEEK)
-    names = inbox.network_names(session)
-    return page(request, "insights/offers.html", offers=found, networks=names)
-
-
-@router.get("/admin/offers.csv")
-def offers_csv(session: Db) -> Response:
-    now = clock.now()
-    header = ["offer", "network", "mode", "active", "links", "clicks_7d", "sales_7d", "gross_7d"]
-    rows = (
-        (
-            line.offer.name,
-            line.network,
-            str(line.offer.mode),
-            line.offer.active,
-            line.links,
-            line.clicks_7d,
-            line.conversions_7d,
-            line.gross_7d,
-        )
-        for line in inbox.offers(session, now=now, since=now - WEEK)
-    )
-    return csv.response("offers.csv", header, rows)
-
-
-@router.post("/admin/offers")
-def add_offer(session: Db, actor: Operator, form: Annotated[OfferForm, Form()]) -> Response:
-    given = OfferIn(
-        name=form.name,
-        mode=form.mode,
-        destination=form.destination,
-        share_bps=_bps(form.share) if form.share else None,
-        cpc=Money.parse(form.cpc) if form.cpc else None,
-        budget=Money.parse(form.budget) if form.budget else None,
-        allowed_hosts=form.allowed_hosts.split(),
-    )
-    found = networks.named(session, form.network)
-    offers.create(
-        session, given=given, network=found, actor=actor.label, now=clock.now(), ip=actor.ip
-    )
-    return see_other("/admin/offers")
-
-
-def _bps(percent: str) -> int:
-    """A percentage as typed, such as `60` or `62.5`: it has as many hundredths as basis points."""
-    return Money.parse(percent.strip().removesuffix("%")).cents

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -10,9 +10,19 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
-from flowlink.tracking import networks as registry, postbacks as tracking
-from flowlink.tracking.models import Conversion, Link, LinkDayCount, Network, Offer, Postback
+from flowlink.tracking import budgets, networks as registry, postbacks as tracking
+from flowlink.tracking.models import (
+    Conversion,
+    Link,
+    LinkDayCount,
+    Network,
+    Offer,
+    Postback,
+    Stop,
+)
 from flowlink.tracking.postbacks import PostbackIn, Preview
+
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,8 @@ class OfferLine:
     clicks_7d: int
     conversions_7d: int
     gross_7d: Money
+    left: Money
+    stopped: Stop | None
 
 
 def postbacks(
@@ -162,8 +174,9 @@ def networks(session: Session, *, since: datetime) -> Sequence[NetworkLine]:
     return [NetworkLine(*row) for row in session.execute(rows)]
 
 
-def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[OfferLine]:
-    """By name; counts since `since`, which the screen calls 7 days."""
+def offers(session: Session, *, now: datetime) -> Sequence[OfferLine]:
+    """By name."""
+    since = now - WEEK
     clicks = (
         select(Link.offer_id, func.sum(LinkDayCount.valid).label("count"))
         .join(LinkDayCount, LinkDayCount.link == Link.number)
@@ -192,11 +205,20 @@ def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[Offe
     rows = rows.join(Network, Network.id == Offer.network_id)
     for part in (links, clicks, sold):
         rows = rows.outerjoin(part, part.c.offer_id == Offer.id)
+    found = session.execute(rows.order_by(Offer.name)).all()
+    left = budgets.left(session, [row[0].id for row in found])
     return [
-        OfferLine(offer, name, live, int(clicked), conversions, Money(int(gross), offer.currency))
-        for offer, name, live, clicked, conversions, gross in session.execute(
-            rows.order_by(Offer.name)
+        OfferLine(
+            offer=offer,
+            network=name,
+            links=live,
+            clicks_7d=int(clicked),
+            conversions_7d=conversions,
+            gross_7d=Money(int(gross), offer.currency),
+            left=left[offer.id],
+            stopped=budgets.stop_of(offer, left=left[offer.id], now=now),
         )
+        for offer, name, live, clicked, conversions, gross in found
     ]
 
 

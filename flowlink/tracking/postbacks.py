@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, events, policy
 from flowlink.kernel.errors import NotFound
-from flowlink.tracking import attribution, claims, clickid, lifecycle, networks
+from flowlink.tracking import attribution, claims, clickid, lifecycle, networks, offers
 from flowlink.tracking.attribution import Attribution, NoClick
 from flowlink.tracking.claims import Claim, Unreadable
-from flowlink.tracking.ids import PostbackId
+from flowlink.tracking.ids import OfferId, PostbackId
 from flowlink.tracking.lifecycle import State, Step
 from flowlink.tracking.models import (
     Conversion,
@@ -27,7 +27,7 @@ from flowlink.tracking.models import (
     Link,
     Mode,
     Network,
-    Offer,
+    OfferVersion,
     Postback,
     Result,
     Status,
@@ -316,7 +316,7 @@ def _begin(
 ) -> Conversion:
     found = understood.attribution
     assert found is not None, "a conversion begins with a click"
-    offer = session.get_one(Offer, found.offer_id)
+    terms = _terms(session, found, now)
     conversion = Conversion(
         network_id=network.id,
         dedupe_key=understood.key,
@@ -325,9 +325,9 @@ def _begin(
         click_id=found.number,
         link_id=found.link_id,
         partner_id=found.partner_id,
-        offer_id=offer.id,
-        offer_version=offer.version,
-        share_bps=_share_bps(session, offer, found, now),
+        offer_id=terms.offer_id,
+        offer_version=terms.version,
+        share_bps=_share_bps(session, terms, found, now),
         status=step.status,
         amount_micro=step.amount_micro,
         currency="EUR",
@@ -339,14 +339,20 @@ def _begin(
     return conversion
 
 
-def _share_bps(session: Session, offer: Offer, found: Attribution, now: datetime) -> int:
+def _terms(session: Session, found: Attribution, now: datetime) -> OfferVersion:
+    """Those in force at the click: what the partner was promised when they sent the visitor."""
+    clicked_at = now if found.number is None else min(clickid.at(found.number), now)
+    return offers.in_force(session, offer_id=OfferId(found.offer_id), at=clicked_at)
+
+
+def _share_bps(session: Session, terms: OfferVersion, found: Attribution, now: datetime) -> int:
     """The partner's part, fixed when the conversion begins: later terms never rewrite it."""
-    if offer.mode == Mode.CPC:
+    if terms.mode == Mode.CPC:
         return 0
     own_content = session.scalar(select(Link.own_content).where(Link.id == found.link_id))
     if own_content:
         return policy.at(session, now).byop_share_bps
-    return policy.at(session, now).partner_share_bps if offer.share_bps is None else offer.share_bps
+    return policy.at(session, now).partner_share_bps if terms.share_bps is None else terms.share_bps
 
 
 def _result(postback: Postback) -> PostbackResult:
