@@ -37,6 +37,7 @@ class Tab:
 
     def sound(self) -> None:
         """Nothing in the console, nothing wider than the window, nothing that axe finds."""
+        self.page.wait_for_load_state("networkidle")
         place = self.page.url.removeprefix(self.url)
         assert self.complaints == [], place
         assert self.page.evaluate(WIDER) <= 0, f"{place} is wider than its window"

@@ -69,6 +69,7 @@ def test_an_offer_is_run_by_hand(live: Live, started: Browser, settings: dict[st
         for page in ("/partner/portal", "/partners/earnings", "/partners/accruals"):
             partner.open(page)
         partner.page.locator("a[href^='/partners/trail/acc_']").first.click()
+        partner.page.wait_for_url("**/partners/trail/acc_*")
         partner.sound()
 
     with db.read() as session:
