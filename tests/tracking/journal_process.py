@@ -1,12 +1,17 @@
-"""A process that writes a journal until it is killed."""
+"""Processes that write and ship journals until they are killed."""
 
 import asyncio
 import os
+import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from flowlink.kernel import db, settings
+from flowlink.kernel.settings import Settings
+from flowlink.tracking.click_store import ClickStore
 from flowlink.tracking.journal import Journal
 from flowlink.tracking.journal_writer import Bounds
+from flowlink.tracking.shipper import Pace, Shipper
 
 
 def write_for_ever(root: Path, first: int, acknowledged: Connection) -> None:
@@ -27,3 +32,11 @@ async def _write_for_ever(root: Path, bounds: Bounds, first: int, acknowledged: 
     async with asyncio.TaskGroup() as clients:
         for _ in range(64):
             clients.create_task(client())
+
+
+def ship_for_ever(directory: Path, url: str) -> None:
+    """The life of a shipper."""
+    settings.use(Settings())
+    db.connect(url)
+    pace = Pace(beat_s=0.002, records_max=200)
+    Shipper(directory, store=ClickStore(), pace=pace).run(threading.Event())
