@@ -1,4 +1,4 @@
-"""All clicks of a span of days as one CSV file, streamed."""
+"""All clicks of a span of days as one file, CSV or Parquet, streamed."""
 
 import csv
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from flowlink.kernel import db
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.tracking import clickid, screening
+from flowlink.tracking import clickid, countries
+from flowlink.tracking.devices import Device
 from flowlink.tracking.models import Agent, Click, Link, Reason, Referrer
 
 HEADER = ("click_id", "at", "link", "partner", "valid", "reason", "country", "device", "referrer")
@@ -22,8 +23,10 @@ _BATCH = 5000
 def write(out: Path, *, since: datetime, until: datetime | None) -> int:
     """Write the clicks from `since` to before `until` (or all later ones); returns how many.
 
-    The file appears whole or not at all.
+    The ending of its name says which kind of file. It appears whole or not at all.
     """
+    if out.suffix == ".parquet":
+        return _write_parquet(out, since=since, until=until)
     scratch = out.with_name(f".{out.name}.part")
     count = 0
     try:
@@ -39,6 +42,18 @@ def write(out: Path, *, since: datetime, until: datetime | None) -> int:
     return count
 
 
+def _write_parquet(out: Path, *, since: datetime, until: datetime | None) -> int:
+    from flowlink.app import parquet  # heavy, and wanted by few commands
+
+    between = out.with_name(f".{out.name}.csv")
+    try:
+        count = write(between, since=since, until=until)
+        parquet.from_csv(between, out)
+    finally:
+        between.unlink(missing_ok=True)
+    return count
+
+
 def _rows(
     session: Session, *, since: datetime, until: datetime | None
 ) -> Iterator[tuple[str, ...]]:
@@ -48,7 +63,15 @@ def _rows(
         number: partner_ids.public(PartnerId(key)) for number, key in session.execute(people)
     }
     wanted = (
-        select(Click.id, Click.link, Click.partner, Click.reason, Agent.text, Referrer.host)
+        select(
+            Click.id,
+            Click.link,
+            Click.partner,
+            Click.reason,
+            Click.country,
+            Agent.device,
+            Referrer.host,
+        )
         .outerjoin(Agent, Agent.id == Click.agent)
         .outerjoin(Referrer, Referrer.id == Click.referrer)
         .where(Click.id >= clickid.floor(since))
@@ -56,7 +79,7 @@ def _rows(
     )
     if until is not None:
         wanted = wanted.where(Click.id < clickid.floor(until))
-    for number, link, partner, reason, agent, referrer in session.execute(
+    for number, link, partner, reason, country, device, referrer in session.execute(
         wanted, execution_options={"yield_per": _BATCH}
     ):
         ref = clickid.ClickRef(number=number, link=link, partner=partner)
@@ -67,16 +90,7 @@ def _rows(
             partners.get(partner, ""),
             "false" if reason else "true",
             Reason(reason).name.lower() if reason else "",
-            "",  # the country is known once GEOIP_DB is used
-            _device(agent or ""),
+            countries.code(country),
+            Device(device or 0).name.lower(),
             referrer or "",
         )
-
-
-def _device(agent: str) -> str:
-    """A rough kind, as user agents let one tell."""
-    if screening.is_bot(agent):
-        return "bot"
-    if "iPad" in agent or "Tablet" in agent:
-        return "tablet"
-    return "phone" if "Mobile" in agent else "desktop"

@@ -8,7 +8,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from flowlink.insights import earnings
-from flowlink.kernel import settings
 from flowlink.kernel.money import Money
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
@@ -114,9 +113,8 @@ def links(
         .order_by(Link.id.desc())
         .limit(limit)
     )
-    base_url = settings.current().url
     return [
-        LinkLine(link, offer, service.url(link, base_url=base_url), int(month), int(day))
+        LinkLine(link, offer, service.address(session, link), int(month), int(day))
         for link, offer, month, day in session.execute(rows)
     ]
 

@@ -5,6 +5,7 @@ Clicks carry the small numbers of link and partner, not their keys: a row takes 
 
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -23,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flowlink.kernel.db import Base, Key
 from flowlink.kernel.money import Money
 
+_ZERO = text("0")
 _STATUSES = "status IN ('pending', 'approved', 'rejected', 'reversed')"
 
 
@@ -120,19 +123,43 @@ class Offer(Base):
     created_at: Mapped[datetime]
 
 
+class Domain(Base):
+    """A host of its own for short links. Its links have a namespace of their own."""
+
+    __tablename__ = "tracking_domain"
+
+    id: Mapped[Key]
+    host: Mapped[str] = mapped_column(Text, unique=True)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+
+
 class Link(Base):
-    """A partner's short address of an offer. `number` is the small name that clicks carry."""
+    """A partner's short address of an offer. `number` is the small name that clicks carry.
+
+    Without `domain_id` it is on our own host. `routing` is what `routing.Routing` writes.
+    """
 
     __tablename__ = "tracking_link"
-    __table_args__ = (Index("ix_tracking_link_partner_id_id", "partner_id", "id"),)
+    __table_args__ = (
+        Index("ix_tracking_link_partner_id_id", "partner_id", "id"),
+        UniqueConstraint(
+            "code", "domain_id", name="uq_tracking_link_code", postgresql_nulls_not_distinct=True
+        ),
+    )
 
     id: Mapped[Key]
     number: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
-    code: Mapped[str] = mapped_column(Text, unique=True)
+    code: Mapped[str] = mapped_column(Text)
+    domain_id: Mapped[UUID | None] = mapped_column(ForeignKey("tracking_domain.id"), index=True)
     partner_id: Mapped[UUID] = mapped_column(ForeignKey("partners_partner.id"))
     offer_id: Mapped[UUID] = mapped_column(ForeignKey("tracking_offer.id"), index=True)
     destination: Mapped[str | None] = mapped_column(Text)
     own_content: Mapped[bool] = mapped_column(server_default=text("false"))
+    routing: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    note: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    expires_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
@@ -235,12 +262,13 @@ class Salt(Base):
 
 
 class Agent(Base):
-    """A user agent, written once."""
+    """A user agent, written once, with the kind of device that it speaks of."""
 
     __tablename__ = "tracking_agent"
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     text: Mapped[str] = mapped_column(Text, unique=True)
+    device: Mapped[int] = mapped_column(SmallInteger, server_default=_ZERO)
 
 
 class Referrer(Base):
@@ -268,6 +296,7 @@ class Click(Base):
     agent: Mapped[int]
     referrer: Mapped[int]
     reason: Mapped[int] = mapped_column(SmallInteger)
+    country: Mapped[int] = mapped_column(SmallInteger, server_default=_ZERO)
 
     # No unique index: ids are unique by construction, and an index would cost a third of the row.
     __mapper_args__ = {"primary_key": [id]}  # noqa: RUF012, A003
