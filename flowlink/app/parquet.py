@@ -12,7 +12,7 @@ _TYPES = {"at": "TIMESTAMPTZ", "valid": "BOOLEAN"}
 def from_csv(source: Path, out: Path) -> None:
     """Write `out` from a CSV of clicks. It appears whole or not at all."""
     scratch = out.with_name(f".{out.name}.part")
-    columns = ", ".join(f"{name}::{_TYPES.get(name, 'VARCHAR')} AS {name}" for name in HEADER)
+    columns = ", ".join(f'"{name}"::{_TYPES.get(name, "VARCHAR")} AS "{name}"' for name in HEADER)
     try:
         with duckdb.connect(config={"threads": 1}) as engine:
             engine.execute("SET TimeZone = 'UTC'")
