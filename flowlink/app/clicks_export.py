@@ -48,7 +48,7 @@ def _write_parquet(out: Path, *, since: datetime, until: datetime | None) -> int
     between = out.with_name(f".{out.name}.csv")
     try:
         count = write(between, since=since, until=until)
-        parquet.from_csv(between, out)
+        parquet.from_csv(between, out, header=HEADER)
     finally:
         between.unlink(missing_ok=True)
     return count

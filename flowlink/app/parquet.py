@@ -1,18 +1,17 @@
 """Clicks as Parquet, made of the same rows as the CSV by DuckDB, which also reads it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
-from flowlink.app.clicks_export import HEADER
-
 _TYPES = {"at": "TIMESTAMPTZ", "valid": "BOOLEAN"}
 
 
-def from_csv(source: Path, out: Path) -> None:
-    """Write `out` from a CSV of clicks. It appears whole or not at all."""
+def from_csv(source: Path, out: Path, *, header: Sequence[str]) -> None:
+    """Write `out` from a CSV with these columns. It appears whole or not at all."""
     scratch = out.with_name(f".{out.name}.part")
-    columns = ", ".join(f'"{name}"::{_TYPES.get(name, "VARCHAR")} AS "{name}"' for name in HEADER)
+    columns = ", ".join(f'"{name}"::{_TYPES.get(name, "VARCHAR")} AS "{name}"' for name in header)
     try:
         with duckdb.connect(config={"threads": 1}) as engine:
             engine.execute("SET TimeZone = 'UTC'")

@@ -47,7 +47,9 @@ def shop(database: str) -> Shop:
 
 def read(file: Path) -> list[tuple[object, ...]]:
     with duckdb.connect() as engine:
-        query = 'SELECT link, valid, reason, device, typeof("at") FROM read_parquet(?) ORDER BY "at"'
+        query = (
+            'SELECT link, valid, reason, device, typeof("at") FROM read_parquet(?) ORDER BY "at"'
+        )
         return [tuple(row) for row in engine.execute(query, [str(file)]).fetchall()]
 
 

@@ -42,7 +42,7 @@ def visit_a_lot(session: Session, shop: Shop, now: datetime) -> None:
 
 def everything(session: Session) -> dict[str, list[tuple[object, ...]]]:
     return {
-        name: sorted(rows(session, f"SELECT * FROM tracking_click_{name}"))  # type: ignore[type-var]  # noqa: S608
+        name: sorted(rows(session, f"SELECT * FROM tracking_click_{name}"))  # noqa: S608
         for name in TABLES
     }
 
