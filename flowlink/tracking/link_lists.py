@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, any_, func, literal, or_, select
 from sqlalchemy.orm import Session
 
+from flowlink.kernel import settings
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.tracking import domains, service, statistics
@@ -45,6 +46,11 @@ class Line:
     def destination(self) -> str:
         """Where it leads, its own destination before its offer's."""
         return self.link.destination or self.offer.destination
+
+    @property
+    def leads_to(self) -> str:
+        """The same as people read it."""
+        return self.destination.replace("{base_url}", settings.current().url)
 
 
 @dataclass(frozen=True, slots=True)
