@@ -312,3 +312,28 @@ def test_an_operator_adds_and_closes_a_domain(session: Session, client: TestClie
     assert "go.example.org" in page.text
     assert closed.status_code == 303
     assert rows(session, "SELECT active FROM tracking_domain") == [(False,)]
+
+
+@pytest.mark.parametrize(
+    "query", ["q=%00", "tag=%00", "q=%25_%5C", "cursor=x", "state=none", "tag=" + "x" * 200]
+)
+def test_no_search_breaks_the_list(partner: TestClient, query: str) -> None:
+    for page in ("/partner/links", "/partner/links.csv"):
+        assert partner.get(f"{page}?{query}").status_code in {200, 400, 422}
+
+
+def test_no_nought_letter_breaks_a_form(partner: TestClient, here: str) -> None:
+    forms = [
+        (here, {"note": "\x00"}),
+        (here, {"tags": "\x00"}),
+        (here, {"destination": "http://testserver/\x00"}),
+        (here, {"targets": "phone\x00 {base_url}/a"}),
+        ("/partner/links", {"domain": "\x00"}),
+        ("/partner/links", {"tags": "a\x00b"}),
+        ("/partner/links/bulk", {"table": "slug,domain\nabc,\x00\n"}),
+        ("/partner/links/bulk", {"table": "code,long_url\na,b", "form": "bitly", "domain": "\x00"}),
+    ]
+
+    answers = [partner.post(path, data=form, follow_redirects=False) for path, form in forms]
+
+    assert all(answer.status_code in {200, 400, 404} for answer in answers)
