@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     payment_provider: str = "sandbox"
     nats_url: str = ""
     geoip_db: str = ""
+    clicks_keep_days: int = Field(default=400, ge=0)
+    clicks_archive: str = ""
     s3_url: str = ""
     llm_url: str = ""
     llm_key: str = ""
