@@ -20,7 +20,7 @@ from babel.messages.pofile import read_po
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "flowlink"
 MERGED = PACKAGE / "web/locale/fr/LC_MESSAGES/flowlink.mo"
-_MARKERS = {"_", "gettext", "mark", "translate"}
+_MARKERS = {"_", "gettext", "mark", "say", "translate"}
 Msgid = str | tuple[str, str]
 
 

@@ -8,7 +8,17 @@ from typing import Any
 
 from fastapi import APIRouter
 
-MODELS = ("kernel", "identity", "ledger", "notify", "partners", "tracking", "risk", "payouts")
+MODELS = (
+    "kernel",
+    "identity",
+    "ledger",
+    "papers",
+    "notify",
+    "partners",
+    "tracking",
+    "risk",
+    "payouts",
+)
 TABLES = ("models", "rollups")  # how the names of files with tables end
 JOBS = ("app", "identity", "notify", "tracking", "risk", "payouts", "insights")
 ROUTERS = (
@@ -25,6 +35,8 @@ ROUTERS = (
     "risk.admin",
     "payouts.routes",
     "payouts.admin",
+    "payouts.paper_pages",
+    "payouts.paper_console",
     "insights.routes",
     "insights.partner",
     "insights.admin",

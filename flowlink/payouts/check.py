@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
 from flowlink.ledger.accounts import AccountKind
+from flowlink.papers import queries as papers
 
 # Each compares what our tables say with what the accounts of a kind hold, per partner.
 _OPEN_LOTS = """
@@ -126,6 +127,7 @@ def problems(session: Session) -> list[str]:
         found.append(f"reserve lot {lot} says {told}")
     for query, sentence in _NAMED:
         found += [sentence.format(name) for name in session.scalars(text(query))]
+    found += papers.problems(session)
     settled, paid = session.execute(text(_SETTLED)).one()
     if settled != paid:
         found.append(f"settled withdrawals are {settled} millionths, paid out were {paid}")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flowlink.kernel import db, jobs, logs
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import accruals, commissions, holds, queries, reserve
+from flowlink.payouts import accruals, commissions, holds, invoices, queries, reserve
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -44,6 +44,22 @@ def accrue_clicks(now: datetime) -> str:
             return f"{paid} clicks paid, {zero} earned nothing"
         paid += done.paid
         zero += done.zero
+
+
+@jobs.job("papers_issue", cron="*/10 * * * *")
+def issue_papers(now: datetime) -> str:
+    """Write the invoices of payouts that arrived, and credit notes of those that came back."""
+    issued = credited = 0
+    with db.read() as session:
+        due = [each.id for each in invoices.waiting(session)]
+        back = [each.id for each in invoices.returned(session)]
+    for withdrawal_id in due:
+        with db.write() as session:
+            issued += invoices.issue(session, withdrawal_id=withdrawal_id, now=now) is not None
+    for paper_id in back:
+        with db.write() as session:
+            credited += invoices.take_back(session, paper_id=paper_id, now=now)
+    return f"{issued} invoices and {credited} credit notes issued"
 
 
 @jobs.handler("conversion.changed", coalesce=True)

@@ -25,6 +25,7 @@ def paid(session: Session, person: Person) -> None:
 
 
 DAMAGE = {
+    "INSERT INTO papers_series VALUES ('SB-2026', 1)": "series SB-2026 counts to 1",
     "UPDATE payouts_reserve_lot SET remaining_micro = remaining_micro + 1": "reserve lots of",
     "UPDATE payouts_reserve_share SET amount_micro = amount_micro - 1": "its conversions",
     "UPDATE payouts_withdrawal SET amount_minor = amount_minor + 1": "open withdrawals of",
