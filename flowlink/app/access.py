@@ -4,13 +4,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from flowlink.app.outcome import Failed
 from flowlink.identity import service as identity
 from flowlink.identity.ids import UserId
 from flowlink.identity.models import Role
 from flowlink.identity.service import Area
 from flowlink.kernel import clock, db
 from flowlink.partners import service as partners
+from flowlink.teams import queries as teams
 
 ACTOR = "cli"
 _ROLES = {"operator": Role.OPERATOR, "agent": Role.AGENT}
@@ -26,8 +26,13 @@ def sign_in_link(*, email: str, hat: str | None) -> str:
     return identity.link_url(token, area=area)
 
 
-def api_key(*, operator: bool, partner: str | None, scopes: list[str] | None) -> str:
-    """A new key of the operator, or of the partner with this address."""
+def api_key(
+    *, operator: bool, partner: str | None, team: str | None, scopes: list[str] | None
+) -> str:
+    """A new key of the operator, of the partner with this address, or of a team.
+
+    :raises UnknownTeam:
+    """
     now = clock.now()
     with db.write() as session:
         if operator:
@@ -35,7 +40,11 @@ def api_key(*, operator: bool, partner: str | None, scopes: list[str] | None) ->
                 session, owner_kind="operator", owner_id=None, scopes=scopes, actor=ACTOR, now=now
             )
         if partner is None:
-            raise Failed("there are no teams in this version yet")
+            assert team is not None, "the parser wants one of the three"
+            found = teams.by_slug(session, team)
+            return identity.make_api_key(
+                session, owner_kind="team", owner_id=found.id, scopes=scopes, actor=ACTOR, now=now
+            )
         user_id = _put_on(session, email=partner, hat="partner", now=now)
         owner = partners.ensure_active(session, user_id=user_id, now=now)
         return identity.make_api_key(

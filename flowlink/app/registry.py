@@ -17,11 +17,12 @@ MODELS = (
     "partners",
     "tracking",
     "teams",
+    "billing",
     "risk",
     "payouts",
 )
 TABLES = ("models", "rollups")  # how the names of files with tables end
-JOBS = ("app", "identity", "notify", "tracking", "teams", "risk", "payouts", "insights")
+JOBS = ("app", "identity", "notify", "tracking", "teams", "billing", "risk", "payouts", "insights")
 ROUTERS = (
     "identity.routes",
     "partners.routes",
@@ -33,6 +34,11 @@ ROUTERS = (
     "tracking.link_api",
     "tracking.link_console",
     "tracking.admin",
+    "billing.hooks",
+    "billing.api",
+    "billing.routes",
+    "billing.admin",
+    "billing.admin_api",
     "teams.routes",
     "risk.admin",
     "payouts.routes",

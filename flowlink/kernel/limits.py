@@ -10,8 +10,8 @@ from flowlink.kernel.errors import LimitReached
 from flowlink.kernel.models import RateLimit
 
 
-def hit(key: str, limit: int, window_s: int, now: datetime) -> None:
-    """Count one attempt of `key` in the present window, in a transaction of its own.
+def hit(key: str, limit: int, window_s: int, now: datetime) -> int:
+    """Count one attempt of `key` in the present window, in a transaction of its own; what is left.
 
     :raises LimitReached: more than `limit` attempts in this window of `window_s` seconds.
     """
@@ -28,6 +28,7 @@ def hit(key: str, limit: int, window_s: int, now: datetime) -> None:
         refusal = LimitReached()
         refusal.retry_after_s = start_s + window_s - int(now.timestamp())
         raise refusal
+    return limit - count
 
 
 def forget_old(now: datetime) -> int:

@@ -25,11 +25,20 @@ debited: what we owe is positive, what we own negative.
 | | | budget_back: click_budget -> commission_expense |
 | clicks:<partner>:<offer>:<hour>:<n> | clicks | clicks: click_budget -> available, held, reserve |
 | | | clicks_back: available, held, reserve, debt -> click_budget |
+| sale:<payment> | sale | sale: clearing -> deferred |
+| | | sale_vat: clearing -> vat |
+| recognition:<payment>:<day> | recognition | recognition: deferred -> sales |
+| refund:<payment>:<cents so far> | refund | refund: deferred, sales -> clearing |
+| | | refund_vat: vat -> clearing |
+| dispute:<payment>:opened | dispute | dispute: disputed -> clearing |
+| dispute:<payment>:won | dispute | dispute_won: clearing -> disputed |
+| dispute:<payment>:lost | dispute | dispute_lost: deferred, sales, vat -> disputed |
 | any that gives to a partner | | debt_repaid: what it comes from -> debt |
 | correction:<ticket> | correction | correction: any -> any |
 
 Which kinds a code may join is data (`ledger_posting_rule`), enforced by the posting function.
-`pending`, `reserve`, `held`, `available`, `withdrawing` and `click_budget` never fall below zero,
+`pending`, `reserve`, `held`, `available`, `withdrawing`, `click_budget` and `deferred` never fall
+below zero,
 `debt` never rises above it. The other kinds are the installation's own and know no bounds; their
 balances are spread over shards, so that simultaneous postings do not queue for one row.
 """

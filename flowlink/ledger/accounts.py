@@ -22,6 +22,11 @@ class AccountKind(StrEnum):
     BANK = "bank"
     PAYPAL = "paypal"
     COMMISSION_EXPENSE = "commission_expense"
+    CLEARING = "clearing"
+    DISPUTED = "disputed"
+    DEFERRED = "deferred"
+    SALES = "sales"
+    VAT = "vat"
 
 
 PARTNER_KINDS = (

@@ -19,6 +19,10 @@ class EntryKind(StrEnum):
     NETWORK_PAYMENT = "network_payment"
     BUDGET = "budget"
     CLICKS = "clicks"
+    SALE = "sale"
+    RECOGNITION = "recognition"
+    REFUND = "refund"
+    DISPUTE = "dispute"
     CORRECTION = "correction"
 
 
@@ -45,6 +49,14 @@ class Code(StrEnum):
     BUDGET_BACK = "budget_back"
     CLICKS = "clicks"
     CLICKS_BACK = "clicks_back"
+    SALE = "sale"
+    SALE_VAT = "sale_vat"
+    RECOGNITION = "recognition"
+    REFUND = "refund"
+    REFUND_VAT = "refund_vat"
+    DISPUTE = "dispute"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
     CORRECTION = "correction"
 
 

@@ -7,5 +7,6 @@ note; every paper shows what it was computed from. Both businesses issue their p
 | paper | number | issued |
 |---|---|---|
 | self-billing invoice | `SB-<year>-<nnnnn>` | for a payout that arrived, in the partner's name |
+| invoice | `INV-<year>-<nnnnn>` | for a payment that a team made |
 | credit note | `CN-<year>-<nnnnn>` | takes one invoice back in full |
 """

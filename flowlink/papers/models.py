@@ -15,6 +15,7 @@ from flowlink.kernel.money import Money
 
 class Kind(StrEnum):
     SELF_BILLING = "self_billing"
+    INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
 
 
@@ -47,7 +48,7 @@ class Paper(Base):
     __tablename__ = "papers_paper"
     __table_args__ = (
         UniqueConstraint("series", "sequence", name="uq_papers_paper_series"),
-        CheckConstraint("kind IN ('self_billing', 'credit_note')", name="kind"),
+        CheckConstraint("kind IN ('self_billing', 'invoice', 'credit_note')", name="kind"),
         CheckConstraint("(kind = 'credit_note') = (credits_id IS NOT NULL)", name="credits"),
         CheckConstraint(
             "total_minor > 0 AND vat_minor >= 0 AND total_minor = net_minor + vat_minor",
@@ -67,7 +68,7 @@ class Paper(Base):
     """What it is about, such as `withdrawal:<id>`."""
     source: Mapped[str] = mapped_column(Text, unique=True)
     """Its name for ever: the same source again issues nothing."""
-    credits_id: Mapped[UUID | None] = mapped_column(ForeignKey("papers_paper.id"), unique=True)
+    credits_id: Mapped[UUID | None] = mapped_column(ForeignKey("papers_paper.id"), index=True)
     lang: Mapped[str] = mapped_column(Text)
     issued_on: Mapped[date]
     issued_at: Mapped[datetime]

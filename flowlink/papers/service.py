@@ -19,7 +19,7 @@ from flowlink.papers.models import Company, Kind, Paper, Series
 from flowlink.papers.parties import Party
 from flowlink.papers.vat import Taxed
 
-PREFIXES = {Kind.SELF_BILLING: "SB", Kind.CREDIT_NOTE: "CN"}
+PREFIXES = {Kind.SELF_BILLING: "SB", Kind.INVOICE: "INV", Kind.CREDIT_NOTE: "CN"}
 
 
 class UnknownPaper(NotFound):

@@ -43,6 +43,8 @@ _ITEMS = (
     Item("/teams", mark("Teams"), "user"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
     Item("/admin/partners", mark("Partners"), "operator"),
+    Item("/admin/teams", mark("Teams"), "operator"),
+    Item("/admin/payments", mark("Payments"), "operator"),
     Item("/admin/offers", mark("Offers"), "operator"),
     Item("/admin/links", mark("All links"), "operator"),
     Item("/admin/domains", mark("Domains"), "operator"),

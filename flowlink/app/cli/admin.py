@@ -16,7 +16,12 @@ def api_key(arguments: Namespace) -> None:
     """Print a new key; it is shown this once."""
     scopes = None if arguments.scopes is None else arguments.scopes.split(",")
     with opening.database(arguments):
-        key = access.api_key(operator=arguments.operator, partner=arguments.partner, scopes=scopes)
+        key = access.api_key(
+            operator=arguments.operator,
+            partner=arguments.partner,
+            team=arguments.team,
+            scopes=scopes,
+        )
         say(key)
 
 
@@ -27,3 +32,14 @@ def postback_url(arguments: Namespace) -> None:
 
     with opening.database(arguments), db.read() as session:
         say(networks.postback_url(session, name=arguments.network))
+
+
+def sandbox_pay(arguments: Namespace) -> None:
+    """Pay a payment of the sandbox, as its customer would; prints what became of it."""
+    from flowlink.app import registry
+    from flowlink.billing import payday
+    from flowlink.kernel import clock
+
+    with opening.database(arguments):
+        registry.load()
+        say(payday.pay_payment(arguments.payment, now=clock.now()))

@@ -88,6 +88,8 @@ def _admin(add: Add, commands: Any) -> None:
     owner.add_argument("--partner", metavar="EMAIL")
     owner.add_argument("--team", metavar="SLUG")
     key.add_argument("--scopes", metavar="SCOPE,…", help="without it: all that its owner may")
+    pay = add("sandbox-pay", "admin:sandbox_pay", "pay a payment in the sandbox", admin)
+    pay.add_argument("payment", metavar="PAYMENT_ID")
     url = add("postback-url", "admin:postback_url", "print a network's postback URL", admin)
     url.add_argument("network", metavar="NETWORK")
 

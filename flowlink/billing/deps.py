@@ -1,0 +1,45 @@
+"""What routes of the resources' API share: a limit on how often, told in headers."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request, Response
+
+from flowlink.identity.deps import ClientIp, MaybeViewer
+from flowlink.identity.queries import Principal
+from flowlink.kernel import clock, crypto, limits
+
+PER_MINUTE = 600
+_WINDOW_S = 60
+
+
+def count_call(
+    request: Request, response: Response, viewer: MaybeViewer, ip: ClientIp, team_slug: str
+) -> None:
+    """Count a call of this caller for this team; the answer says how many are left.
+
+    Before the request's own transaction, since that of a GET could not keep the count.
+
+    :raises LimitReached: too many in this minute.
+    """
+    machine = request.state.machine
+    if isinstance(machine, Principal):
+        who = str(machine.key_id)
+    else:
+        who = str(viewer.user_id) if viewer else ip
+    now = clock.now()
+    key = crypto.keyed_hash("limit", team_slug, who).hex()
+    left = limits.hit(f"api:{key}", PER_MINUTE, _WINDOW_S, now)
+    response.headers["ratelimit-limit"] = str(PER_MINUTE)
+    response.headers["ratelimit-remaining"] = str(left)
+    response.headers["ratelimit-reset"] = str(_WINDOW_S - int(now.timestamp()) % _WINDOW_S)
+
+
+Counted = Depends(count_call)
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="The same key again is the same purchase.",
+    ),
+]

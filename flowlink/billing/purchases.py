@@ -1,0 +1,417 @@
+"""Buying, changing and ending: what a team asks for. What it pays for is in `settlement`."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from flowlink.billing import grants, ids, limits, pricing, providers, queries
+from flowlink.billing.models import (
+    LIVE,
+    PLAN,
+    Details,
+    Paid,
+    Payment,
+    Pricing,
+    Purpose,
+    Resource,
+    Status,
+)
+from flowlink.billing.pricing import Limits, Specs
+from flowlink.kernel import audit, db
+from flowlink.kernel.errors import Forbidden, Invalid, Refused
+from flowlink.papers import parties
+from flowlink.papers.parties import Party
+from flowlink.teams import ids as team_ids, service as teams
+from flowlink.teams.models import Team
+
+KEY_MAX = 200
+
+
+class NotPro(Forbidden):
+    message = "Add-ons need the plan Pro. Please change the plan first."
+
+
+class UnknownAddon(Invalid):
+    message = "There is no such add-on."
+    field = "resource_type"
+
+
+class UnknownPlan(Invalid):
+    message = "There is no such plan."
+    field = "plan"
+
+
+class QuantityOutOfRange(Invalid):
+    message = "Choose a quantity from 1 to %(maximum)s."
+    field = "quantity"
+
+
+class MaximumReached(Invalid):
+    message = "A team can have %(maximum)s of these, and yours has %(owned)s."
+    field = "quantity"
+
+
+class KeyReused(Refused):
+    message = "This Idempotency-Key was used for another request."
+
+
+class BadIdempotencyKey(Invalid):
+    message = "An Idempotency-Key has 1 to 200 plain characters."
+    field = "Idempotency-Key"
+
+
+class AlreadyOnPlan(Refused):
+    message = "The team has this plan already."
+
+
+class NotRunning(Refused):
+    message = "This has ended, or was never paid."
+
+
+class GivenPlan(Refused):
+    message = "This plan was given by the operator and has no end."
+
+
+class TeamEnds(Refused):
+    message = "This team was deleted. Bring it back before you buy."
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one piece of a thing is at the moment it is bought."""
+
+    kind: str
+    plan: str
+    unit_price_minor: int
+    gives: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What was asked for, now or, with the same key, before."""
+
+    resource: Resource
+    payment: Payment
+
+
+def buy_addon(
+    session: Session,
+    *,
+    team: Team,
+    kind: str,
+    quantity: int,
+    actor: str,
+    now: datetime,
+    idempotency_key: str | None = None,
+) -> Bought:
+    """An add-on, to be paid. With the same key again it is the one before.
+
+    :raises NotPro: :raises UnknownAddon: :raises QuantityOutOfRange: :raises MaximumReached:
+    :raises KeyReused: :raises TeamEnds: :raises providers.PaymentsNotSetUp:
+    """
+    specs = pricing.current()
+    addon = specs.addons.get(kind)  # type: ignore[call-overload]
+    if addon is None:
+        raise UnknownAddon
+    if not 1 <= quantity <= addon.maximum:
+        raise QuantityOutOfRange(maximum=addon.maximum)
+    locked = _open(session, team)
+    fingerprint = _fingerprint(kind, quantity)
+    before = _repeated(session, team.id, idempotency_key, fingerprint)
+    if before is not None:
+        return before
+    if not limits.at(session, team.id, now).may_buy_addons:
+        raise NotPro
+    owned = queries.owned_quantity(session, team_id=team.id, kind=kind)
+    if owned + quantity > addon.maximum:
+        raise MaximumReached(maximum=addon.maximum, owned=owned)
+    terms = Terms(kind, "", addon.price_minor, addon.gives)
+    return _order(session, locked, specs, terms, quantity, actor, now, idempotency_key, fingerprint)
+
+
+def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: datetime) -> Bought:
+    """A paid plan, to be paid. An order of it that still waits is the same one.
+
+    :raises UnknownPlan: :raises AlreadyOnPlan: :raises TeamEnds:
+    :raises providers.PaymentsNotSetUp:
+    """
+    specs = pricing.current()
+    wanted = specs.plans.get(plan)
+    if wanted is None or not wanted.price_minor:
+        raise UnknownPlan
+    locked = _open(session, team)
+    running = queries.plan_of(session, team.id)
+    if running is not None:
+        raise AlreadyOnPlan
+    fingerprint = _fingerprint(PLAN, plan)
+    waiting = session.scalars(
+        select(Payment)
+        .join(Resource, Resource.id == Payment.resource_id)
+        .where(Payment.team_id == team.id, Payment.fingerprint == fingerprint)
+        .where(Payment.status == Paid.PENDING, Resource.status == Status.PENDING)
+    ).first()
+    if waiting is not None:
+        return Bought(session.get_one(Resource, waiting.resource_id), waiting)
+    terms = Terms(PLAN, plan, wanted.price_minor, wanted.limits)
+    return _order(session, locked, specs, terms, 1, actor, now, None, fingerprint)
+
+
+def give_plan(session: Session, *, team: Team, plan: str, actor: str, now: datetime) -> None:
+    """The operator's word: this plan from now on, without payment and without end.
+
+    :raises UnknownPlan:
+    """
+    specs = pricing.current()
+    wanted = specs.plans.get(plan)
+    if wanted is None:
+        raise UnknownPlan
+    teams.lock(session, team.id)
+    running = queries.plan_of(session, team.id)
+    if running is not None and running.plan == plan:
+        return
+    if running is not None:
+        grants.void(session, running, reason="plan changed", now=now)
+        running.status, running.auto_renew = Status.CANCELLED, False
+        session.flush()
+    if plan != pricing.FREE:
+        terms = Terms(PLAN, plan, 0, wanted.limits)
+        given = _resource(session, team, specs, terms, 1, now)
+        given.status, given.activated_at, given.auto_renew = Status.ACTIVE, now, False
+        session.flush()
+        session.add(
+            grants.of(given, quantity=1, reason="given", starts_at=now, ends_at=None, now=now)
+        )
+    audit.record(session, actor, "gave plan", team_ids.public(team.id), now, plan=plan)
+
+
+def more(
+    session: Session, *, team: Team, resource_id: UUID, quantity: int, actor: str, now: datetime
+) -> Bought | None:
+    """Another quantity of a running add-on; None when nothing is to be paid.
+
+    More counts when its share of the period is paid: by the second, rounded down to whole cents.
+    Less counts from the next period on.
+
+    :raises queries.UnknownResource: :raises NotRunning: :raises QuantityOutOfRange:
+    :raises MaximumReached:
+    """
+    locked = _open(session, team)
+    [resource] = db.lock(
+        session, Resource, Resource.id == resource_id, Resource.team_id == team.id
+    ) or [queries.resource(session, team_id=team.id, resource_id=resource_id)]
+    if resource.kind == PLAN or resource.status != Status.ACTIVE or not _runs(resource, now):
+        raise NotRunning
+    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
+    maximum = addon.maximum if addon else resource.quantity
+    if not 1 <= quantity <= maximum:
+        raise QuantityOutOfRange(maximum=maximum)
+    audit.record(
+        session, actor, "changed quantity", ids.resource(resource.id), now, quantity=quantity
+    )
+    if quantity <= resource.quantity:
+        resource.next_quantity = quantity
+        return None
+    owned = queries.owned_quantity(session, team_id=team.id, kind=resource.kind)
+    if owned - resource.quantity + quantity > maximum:
+        raise MaximumReached(maximum=maximum, owned=owned)
+    return _add(session, locked, resource, quantity - resource.quantity, now=now)
+
+
+def prorated_minor(unit_price_minor: int, pieces: int, left: timedelta) -> int:
+    """What the rest of a period costs in cents; the part of a cent is the customer's."""
+    second = timedelta(seconds=1)
+    return unit_price_minor * pieces * (left // second) // (grants.PERIOD // second)
+
+
+def cancel(
+    session: Session, *, team: Team, resource_id: UUID, actor: str, now: datetime
+) -> Resource:
+    """End at the period's end; what is not paid yet ends at once. Again changes nothing.
+
+    :raises queries.UnknownResource: :raises GivenPlan:
+    """
+    found = db.lock(session, Resource, Resource.id == resource_id, Resource.team_id == team.id)
+    if not found:
+        raise queries.UnknownResource
+    resource = found[0]
+    if resource.expires_at is None and resource.status in LIVE:
+        raise GivenPlan
+    if resource.cancelled_at is not None or resource.status not in (Status.PENDING, *LIVE):
+        return resource
+    resource.auto_renew, resource.cancelled_at = False, now
+    if resource.status == Status.PENDING:
+        resource.status = Status.CANCELLED
+    audit.record(session, actor, "cancelled", ids.resource(resource.id), now, kind=resource.kind)
+    return resource
+
+
+def set_renewal(
+    session: Session, *, team: Team, resource_id: UUID, on: bool, actor: str, now: datetime
+) -> Resource:
+    """Renew by itself, or not. Switching it on takes a cancellation back.
+
+    :raises queries.UnknownResource: :raises NotRunning: :raises GivenPlan:
+    """
+    found = db.lock(session, Resource, Resource.id == resource_id, Resource.team_id == team.id)
+    if not found:
+        raise queries.UnknownResource
+    resource = found[0]
+    if resource.status not in LIVE or queries.shown_status(resource, now) not in LIVE:
+        raise NotRunning
+    if resource.expires_at is None:
+        raise GivenPlan
+    if resource.auto_renew != on:
+        resource.auto_renew = on
+        resource.cancelled_at = None if on else resource.cancelled_at
+        word = "switched renewal on" if on else "switched renewal off"
+        audit.record(session, actor, word, ids.resource(resource.id), now)
+    return resource
+
+
+def keep_details(
+    session: Session, *, team_id: UUID, party: Party, actor: str, now: datetime
+) -> None:
+    """Who the team is on its invoices from now on. It decides about VAT.
+
+    :raises parties.MissingDetail: :raises parties.UnknownCountry: :raises parties.BadVatNumber:
+    """
+    session.add(Details(team_id=team_id, party=parties.checked(party).kept(), created_at=now))
+    audit.record(session, actor, "changed billing details", team_ids.public(team_id), now)
+
+
+def _open(session: Session, team: Team) -> Team:
+    """The team, locked: purchases of one team come one after the other."""
+    locked = teams.lock(session, team.id)
+    if locked.closes_at is not None:
+        raise TeamEnds
+    return locked
+
+
+def _runs(resource: Resource, now: datetime) -> bool:
+    return resource.expires_at is not None and resource.expires_at > now
+
+
+def _fingerprint(*wanted: object) -> str:
+    return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
+
+
+def _repeated(session: Session, team_id: UUID, key: str | None, fingerprint: str) -> Bought | None:
+    if key is None:
+        return None
+    if not 1 <= len(key) <= KEY_MAX or not key.isprintable():
+        raise BadIdempotencyKey
+    mine = select(Payment).where(Payment.team_id == team_id, Payment.idempotency_key == key)
+    payment = session.scalars(mine).one_or_none()
+    if payment is None:
+        return None
+    if payment.fingerprint != fingerprint:
+        raise KeyReused
+    return Bought(session.get_one(Resource, payment.resource_id), payment)
+
+
+def _order(
+    session: Session,
+    team: Team,
+    specs: Specs,
+    terms: Terms,
+    quantity: int,
+    actor: str,
+    now: datetime,
+    key: str | None,
+    fingerprint: str,
+) -> Bought:
+    resource = _resource(session, team, specs, terms, quantity, now)
+    payment = Payment(
+        team_id=team.id,
+        resource_id=resource.id,
+        purpose=Purpose.PURCHASE,
+        quantity=quantity,
+        amount_minor=terms.unit_price_minor * quantity,
+        currency=specs.currency,
+        provider=providers.current().name,
+        status=Paid.PENDING,
+        payer=team_ids.public(team.id),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        created_at=now,
+    )
+    session.add(payment)
+    session.flush()
+    session.refresh(payment)
+    audit.record(
+        session,
+        actor,
+        "ordered",
+        ids.resource(resource.id),
+        now,
+        kind=terms.kind,
+        quantity=quantity,
+        payment=ids.payment(payment.id),
+    )
+    return Bought(resource, payment)
+
+
+def _resource(
+    session: Session, team: Team, specs: Specs, terms: Terms, quantity: int, now: datetime
+) -> Resource:
+    seen = insert(Pricing).values(digest=specs.digest, specs=specs.model_dump(), seen_at=now)
+    session.execute(seen.on_conflict_do_nothing())
+    made = Resource(
+        team_id=team.id,
+        kind=terms.kind,
+        plan=terms.plan,
+        quantity=quantity,
+        next_quantity=quantity,
+        unit_price_minor=terms.unit_price_minor,
+        currency=specs.currency,
+        pricing=specs.digest,
+        status=Status.PENDING,
+        auto_renew=True,
+        created_at=now,
+        **terms.gives.model_dump(),
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+def _add(
+    session: Session, team: Team, resource: Resource, pieces: int, *, now: datetime
+) -> Bought | None:
+    """More pieces until the period's end; what costs less than a cent is given at once."""
+    assert resource.expires_at is not None
+    amount = prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
+    if not amount:
+        ends_at = resource.expires_at
+        session.add(
+            grants.of(
+                resource, quantity=pieces, reason="rest", starts_at=now, ends_at=ends_at, now=now
+            )
+        )
+        resource.quantity += pieces
+        resource.next_quantity = resource.quantity
+        return None
+    payment = Payment(
+        team_id=team.id,
+        resource_id=resource.id,
+        purpose=Purpose.MORE,
+        quantity=pieces,
+        amount_minor=amount,
+        currency=resource.currency,
+        provider=providers.current().name,
+        status=Paid.PENDING,
+        payer=team_ids.public(team.id),
+        fingerprint=_fingerprint(str(resource.id), pieces),
+        created_at=now,
+        ends_at=resource.expires_at,
+    )
+    session.add(payment)
+    session.flush()
+    session.refresh(payment)
+    return Bought(resource, payment)

@@ -1,0 +1,179 @@
+"""Reads of what teams have bought and paid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from flowlink.billing.models import (
+    LIVE,
+    PLAN,
+    Details,
+    Paid,
+    Payment,
+    Purpose,
+    Resource,
+    Status,
+)
+from flowlink.kernel.errors import NotFound
+from flowlink.kernel.inbound import ProviderEvent
+from flowlink.kernel.money import Money
+from flowlink.papers.parties import Party
+from flowlink.teams.models import Team
+
+GRACE = timedelta(days=7)
+
+
+class UnknownResource(NotFound):
+    message = "There is no such plan or add-on in this team."
+
+
+class UnknownPayment(NotFound):
+    message = "There is no such payment."
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentLine:
+    """A payment with what it is for."""
+
+    payment: Payment
+    resource: Resource
+    team: Team
+
+
+def shown_status(resource: Resource, now: datetime) -> Status:
+    """Where a resource is at `now`: a period that is over shows so before any job has run."""
+    status = Status(resource.status)
+    if status == Status.PAST_DUE:
+        over = resource.grace_until is not None and resource.grace_until <= now
+        return Status.EXPIRED if over else status
+    if status not in LIVE or resource.expires_at is None or resource.expires_at > now:
+        return status
+    if resource.cancelled_at is not None:
+        return Status.CANCELLED
+    waits = resource.auto_renew and resource.expires_at + GRACE > now
+    return status if waits else Status.EXPIRED
+
+
+def addons(session: Session, team_id: UUID) -> Sequence[Resource]:
+    """All add-ons a team ever bought, the newest first."""
+    mine = select(Resource).where(Resource.team_id == team_id, Resource.kind != PLAN)
+    return session.scalars(mine.order_by(Resource.id.desc())).all()
+
+
+def plan_of(session: Session, team_id: UUID) -> Resource | None:
+    """The plan that runs now, paid or given; None for the free one."""
+    mine = select(Resource).where(
+        Resource.team_id == team_id, Resource.kind == PLAN, Resource.status.in_(LIVE)
+    )
+    return session.scalars(mine).one_or_none()
+
+
+def resource(session: Session, *, team_id: UUID, resource_id: UUID) -> Resource:
+    """:raises UnknownResource: none of this team."""
+    found = session.get(Resource, resource_id)
+    if found is None or found.team_id != team_id:
+        raise UnknownResource
+    return found
+
+
+def payment(session: Session, *, payment_id: UUID, team_id: UUID | None = None) -> Payment:
+    """:raises UnknownPayment: none at all, or none of this team."""
+    found = session.get(Payment, payment_id)
+    if found is None or (team_id is not None and found.team_id != team_id):
+        raise UnknownPayment
+    return found
+
+
+def owned_quantity(session: Session, *, team_id: UUID, kind: str) -> int:
+    """How many pieces of an add-on run now."""
+    wanted = select(func.coalesce(func.sum(Resource.quantity), 0)).where(
+        Resource.team_id == team_id, Resource.kind == kind, Resource.status.in_(LIVE)
+    )
+    return session.scalars(wanted).one()
+
+
+def payments(
+    session: Session, *, team_id: UUID | None = None, before: UUID | None = None, limit: int = 50
+) -> Sequence[PaymentLine]:
+    """Payments of a team, or of all, the newest first."""
+    wanted = (
+        select(Payment, Resource, Team)
+        .join(Resource, Resource.id == Payment.resource_id)
+        .join(Team, Team.id == Payment.team_id)
+        .order_by(Payment.id.desc())
+        .limit(limit)
+    )
+    if team_id is not None:
+        wanted = wanted.where(Payment.team_id == team_id)
+    if before is not None:
+        wanted = wanted.where(Payment.id < before)
+    return [PaymentLine(*row) for row in session.execute(wanted)]
+
+
+def open_payment(session: Session, resource_id: UUID) -> Payment | None:
+    """The payment that this resource waits for: pending or failed, the newest."""
+    wanted = select(Payment).where(
+        Payment.resource_id == resource_id,
+        Payment.status.in_((Paid.PENDING, Paid.FAILED)),
+        Payment.purpose != Purpose.MORE,
+    )
+    return session.scalars(wanted.order_by(Payment.id.desc()).limit(1)).first()
+
+
+def open_payments(session: Session, team_id: UUID) -> dict[UUID, Payment]:
+    """Every payment that a team can still make, by its resource."""
+    wanted = (
+        select(Payment)
+        .join(Resource, Resource.id == Payment.resource_id)
+        .where(Payment.team_id == team_id, Payment.status.in_((Paid.PENDING, Paid.FAILED)))
+        .where(Resource.status.in_((Status.PENDING, *LIVE)))
+        .order_by(Payment.id)
+    )
+    return {payment.resource_id: payment for payment in session.scalars(wanted)}
+
+
+def details(session: Session, team_id: UUID) -> Party | None:
+    """Who a team is on its invoices now; None until it has said so."""
+    mine = select(Details).where(Details.team_id == team_id)
+    row = session.scalars(mine.order_by(Details.id.desc()).limit(1)).first()
+    return None if row is None else Party.of(row.party)
+
+
+def next_charges(
+    session: Session, team_id: UUID, now: datetime
+) -> Sequence[tuple[Resource, Money]]:
+    """What will be charged when, the next first."""
+    wanted = select(Resource).where(
+        Resource.team_id == team_id,
+        Resource.status.in_(LIVE),
+        Resource.auto_renew,
+        Resource.expires_at > now,
+    )
+    found = session.scalars(wanted.order_by(Resource.expires_at, Resource.id))
+    return [(each, each.unit_price * each.next_quantity) for each in found]
+
+
+def events(
+    session: Session,
+    provider: str,
+    *,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> Sequence[ProviderEvent]:
+    """What a provider told us, the newest first."""
+    wanted = select(ProviderEvent).where(ProviderEvent.provider == provider)
+    if before is not None:
+        wanted = wanted.where(ProviderEvent.id < before)
+    return session.scalars(wanted.order_by(ProviderEvent.id.desc()).limit(limit)).all()
+
+
+def plans_of(session: Session, team_ids: Sequence[UUID]) -> dict[UUID, Resource]:
+    """The plans that run, by team."""
+    wanted = select(Resource).where(
+        Resource.team_id.in_(team_ids), Resource.kind == PLAN, Resource.status.in_(LIVE)
+    )
+    return {each.team_id: each for each in session.scalars(wanted)}

@@ -1,0 +1,240 @@
+"""What a charge's state at the provider does here: paid, failed, given back, disputed.
+
+`apply` books the difference between what we knew and what was seen, in steps that only go forward.
+So it may be told the same twice, and in any order.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowlink.billing import books, grants, ids, notices, queries, tax
+from flowlink.billing.models import (
+    LIVE,
+    PLAN,
+    Dispute,
+    Grant,
+    GrantVoid,
+    Paid,
+    Payment,
+    Purpose,
+    Resource,
+    Status,
+)
+from flowlink.billing.providers import Charge, Seen
+from flowlink.kernel import db, events
+from flowlink.kernel.money import Money
+from flowlink.papers import service as papers, vat
+
+_ORDER = {Dispute.NONE: 0, Dispute.OPEN: 1, Dispute.WON: 2, Dispute.LOST: 2}
+
+
+def apply(session: Session, *, payment_id: UUID, seen: Seen, now: datetime) -> str:
+    """Bring a payment to what its provider says of it; in a few words what that did."""
+    resource_id = queries.payment(session, payment_id=payment_id).resource_id
+    [resource] = db.lock(session, Resource, Resource.id == resource_id)
+    [payment] = db.lock(session, Payment, Payment.id == payment_id)
+    if (seen.amount_minor, seen.currency) != (payment.amount_minor, payment.currency):
+        payment.trouble = "the provider names another amount"
+        return payment.trouble
+    done = [_by_status(session, payment, resource, seen, now=now)]
+    if payment.status == Paid.PAID:
+        done += [
+            _refunded(session, payment, resource, seen.refunded_minor, now=now),
+            _disputed(session, payment, resource, Dispute(seen.dispute), now=now),
+        ]
+    return ", ".join(word for word in done if word) or "known"
+
+
+def ask_refund(session: Session, payment: Payment, *, total_minor: int, reason: str) -> None:
+    """Let the provider give back `total_minor` in all; a job asks it to."""
+    payment.refund_asked_minor = max(payment.refund_asked_minor, total_minor)
+    payment.refund_reason = reason
+    events.emit(session, "refund.asked", {"payment_id": str(payment.id)})
+
+
+def _by_status(
+    session: Session, payment: Payment, resource: Resource, seen: Seen, *, now: datetime
+) -> str:
+    if payment.status == Paid.PAID:
+        return ""
+    if seen.status == Charge.PAID:
+        return _paid(session, payment, resource, now=now)
+    if seen.ref != ids.ref(payment.id, payment.attempt) or payment.status != Paid.PENDING:
+        return ""
+    if seen.status == Charge.FAILED:
+        payment.status, payment.trouble = Paid.FAILED, seen.failure[:200]
+        if payment.purpose == Purpose.RENEWAL:
+            _past_due(session, payment, resource, now=now)
+        return "failed"
+    if seen.status == Charge.CLOSED:
+        again = payment.purpose == Purpose.RENEWAL
+        payment.status = Paid.FAILED if again else Paid.CANCELLED
+        return "closed"
+    return ""
+
+
+def _paid(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> str:
+    """Book the money, then give what it is for; what cannot be given any more goes back."""
+    payment.status, payment.paid_at, payment.trouble = Paid.PAID, now, ""
+    _tax(session, payment, now=now)
+    term = _term(session, payment, resource, now=now)
+    payment.starts_at, payment.ends_at = term or (now, now + grants.PERIOD)
+    payment.recognised_until = payment.starts_at
+    session.flush()
+    books.sell(session, payment, now=now)
+    events.emit(session, "payment.completed", {"payment_id": str(payment.id)})
+    if term is None:
+        ask_refund(
+            session, payment, total_minor=payment.amount_minor, reason="nothing to give for it"
+        )
+        return "paid for nothing, goes back"
+    _grant(session, payment, resource, now=now)
+    events.emit(session, "limits.changed", {"team_id": str(payment.team_id)})
+    notices.receipt(session, payment, resource, now=now)
+    return "paid"
+
+
+def _tax(session: Session, payment: Payment, *, now: datetime) -> None:
+    """What the sale bears on the day it is paid, which stays so."""
+    customer = queries.details(session, payment.team_id)
+    found = tax.treatment(customer, papers.company(session), on=now.date())
+    payment.vat_case, payment.vat_country = found.case.value, found.country
+    payment.vat_rate_bps = found.rate_bps
+    payment.net_minor = vat.split(payment.amount, found.rate_bps).net.cents
+
+
+def _term(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """From when to when this payment counts; None if there is nothing left that it could give."""
+    if payment.purpose == Purpose.MORE:
+        alive = queries.shown_status(resource, now) in LIVE
+        open_ = payment.ends_at is not None and payment.ends_at > now
+        return (now, payment.ends_at) if alive and open_ and payment.ends_at else None
+    if payment.purpose == Purpose.RENEWAL:
+        if resource.status not in LIVE or payment.starts_at != resource.expires_at:
+            return None
+        assert payment.starts_at is not None
+        covered = payment.starts_at >= now or resource.status == Status.PAST_DUE
+        start = payment.starts_at if covered else now
+        return start, start + grants.PERIOD
+    if resource.status != Status.PENDING:
+        return None
+    if resource.kind == PLAN and queries.plan_of(session, resource.team_id) is not None:
+        return None
+    return now, now + grants.PERIOD
+
+
+def _grant(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
+    assert payment.starts_at is not None
+    if payment.purpose == Purpose.RENEWAL:
+        grants.void(session, resource, reason="paid after all", now=now, grace_only=True)
+    session.add(
+        grants.of(
+            resource,
+            quantity=payment.quantity,
+            reason="paid",
+            starts_at=payment.starts_at,
+            ends_at=payment.ends_at,
+            payment_id=payment.id,
+            now=now,
+        )
+    )
+    if payment.purpose == Purpose.MORE:
+        _grow(payment, resource)
+    else:
+        resource.quantity = payment.quantity
+        resource.status, resource.expires_at = Status.ACTIVE, payment.ends_at
+        resource.activated_at = resource.activated_at or now
+        resource.failed_at = resource.grace_until = None
+    session.flush()
+
+
+def _grow(payment: Payment, resource: Resource) -> None:
+    """More pieces: in this period, or where it was renewed meanwhile, from the next one on."""
+    resource.next_quantity = resource.quantity + payment.quantity
+    if resource.expires_at == payment.ends_at:
+        resource.quantity += payment.quantity
+
+
+def _past_due(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
+    """A renewal failed: limits stay for a while beyond the period, and we try again."""
+    if resource.status not in {Status.RENEWING, Status.ACTIVE} or resource.expires_at is None:
+        return
+    resource.status, resource.failed_at = Status.PAST_DUE, now
+    start = max(resource.expires_at, now)
+    resource.grace_until = resource.expires_at + queries.GRACE
+    if start < resource.grace_until:
+        session.add(
+            grants.of(
+                resource,
+                quantity=resource.next_quantity,
+                reason="grace",
+                starts_at=start,
+                ends_at=resource.grace_until,
+                now=now,
+            )
+        )
+    session.flush()
+    notices.past_due(session, payment, resource, now=now)
+
+
+def _refunded(
+    session: Session, payment: Payment, resource: Resource, total_minor: int, *, now: datetime
+) -> str:
+    if total_minor <= payment.refunded_minor or payment.dispute == Dispute.LOST:
+        return ""
+    part = Money.from_cents(total_minor - payment.refunded_minor, payment.currency)
+    books.give_back(session, payment, total_minor=total_minor, now=now)
+    payment.refund_asked_minor = max(payment.refund_asked_minor, total_minor)
+    if total_minor == payment.amount_minor:
+        _take_away(session, payment, resource, reason="given back", now=now)
+    events.emit(
+        session, "payment.refunded", {"payment_id": str(payment.id), "total_minor": total_minor}
+    )
+    notices.refunded(session, payment, resource, part=part, now=now)
+    return "given back"
+
+
+def _disputed(
+    session: Session, payment: Payment, resource: Resource, to: Dispute, *, now: datetime
+) -> str:
+    """An end of a dispute whose beginning we missed is booked with its beginning."""
+    known = Dispute(payment.dispute)
+    if _ORDER[to] <= _ORDER[known] or payment.refunded_minor == payment.amount_minor:
+        return ""
+    if known == Dispute.NONE:
+        books.dispute(session, payment, to=Dispute.OPEN, now=now)
+        resource.auto_renew = False
+    if to != Dispute.OPEN:
+        books.dispute(session, payment, to=to, now=now)
+    if to == Dispute.LOST:
+        _take_away(session, payment, resource, reason="dispute lost", now=now)
+        events.emit(
+            session,
+            "payment.refunded",
+            {"payment_id": str(payment.id), "total_minor": payment.amount_minor},
+        )
+    return f"dispute {to}"
+
+
+def _take_away(
+    session: Session, payment: Payment, resource: Resource, *, reason: str, now: datetime
+) -> None:
+    """What the money gave ends; the resource too, unless another payment carries it."""
+    grants.void(session, resource, reason=reason, now=now, payment_id=payment.id)
+    gone = select(GrantVoid.grant_id).where(GrantVoid.grant_id == Grant.id).exists()
+    left = select(Grant.id).where(
+        Grant.resource_id == resource.id, Grant.reason == "paid", Grant.ends_at > now, ~gone
+    )
+    if payment.purpose == Purpose.MORE and resource.status in LIVE:
+        resource.quantity = max(1, resource.quantity - payment.quantity)
+        resource.next_quantity = min(resource.next_quantity, resource.quantity)
+    elif resource.status in LIVE and session.scalars(left.limit(1)).first() is None:
+        grants.void(session, resource, reason=reason, now=now)
+        resource.status, resource.auto_renew = Status.VOIDED, False
+    session.flush()
+    events.emit(session, "limits.changed", {"team_id": str(payment.team_id)})
