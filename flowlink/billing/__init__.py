@@ -15,7 +15,7 @@ period of one resource, or for more of it until the period's end.
 | active | renewing | its next period is being charged, a day before this one ends |
 | | cancelled, expired | its period ends after it was cancelled, or without renewal |
 | renewing | active | paid |
-| | past_due | the charge failed: again after 2, 5 and 7 days, limits stay 7 days beyond the period |
+| | past_due | the charge failed: tried again after 2, 5 and 7 days, limits stay for 7 days |
 | past_due | active | paid after all |
 | | expired | the 7 days are over; nothing is deleted |
 | any of these | voided | its payment was given back in full, or lost in a dispute |

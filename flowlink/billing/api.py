@@ -47,7 +47,7 @@ class PurchaseIn(BaseModel):
 
 
 class PurchaseOut(BaseModel):
-    """Pending until `payment_url` was paid. `amount` is unit price × quantity."""
+    """Pending until `payment_url` was paid. `amount` is unit price times quantity."""
 
     payment_id: str
     resource_id: str

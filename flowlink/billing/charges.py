@@ -176,7 +176,7 @@ def _order(session: Session, payment: Payment, resource: Resource) -> Order:
         payer=payment.payer,
         amount_minor=payment.amount_minor,
         currency=payment.currency,
-        title=f"{team.name}: {payment.quantity} × {what}",
+        title=f"{team.name}: {payment.quantity} x {what}",
         back_url=_back_url(team),
     )
 

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from flowlink.billing import ids, providers, queries, settlement
+from flowlink.billing import ids, providers, queries, sandbox, settlement
 from flowlink.billing.providers import Away, NotGenuine, Seen
 from flowlink.kernel import db, inbound
 from flowlink.kernel.errors import Forbidden, NotFound
 from flowlink.kernel.inbound import ProviderEvent
 
+PROVIDERS = (sandbox.NAME,)
 UNKNOWN = "unknown payment"
 
 

@@ -200,7 +200,7 @@ def _what(facts: Any, lang: str) -> str:
 
 def _period(facts: Any, lang: str) -> str:
     since, until = (i18n.day(date.fromisoformat(facts[key]), lang) for key in ("from", "to"))
-    return f"{since} – {until}"
+    return f"{since} - {until}"
 
 
 def _heading(draft: Draft, day: date) -> list[tuple[str, str]]:

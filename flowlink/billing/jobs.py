@@ -4,10 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flowlink.billing import books, charges, inbox, invoices, renewals, sandbox
+from flowlink.billing import books, charges, inbox, invoices, renewals
 from flowlink.kernel import db, jobs
-
-PROVIDERS = (sandbox.NAME,)
 
 
 @jobs.job("expire_additional_resources", cron="0 5 * * *")
@@ -32,7 +30,7 @@ def remind(now: datetime) -> str:
 @jobs.job("billing_reconcile", cron="*/10 * * * *")
 def reconcile(now: datetime) -> str:
     """Find payments whose webhook never came, give back what has to go back, handle what waits."""
-    handled = sum(inbox.handle_due(name, now=now) for name in PROVIDERS)
+    handled = sum(inbox.handle_due(name, now=now) for name in inbox.PROVIDERS)
     asked, changed = charges.reconcile(now=now)
     return f"{handled} events handled, {asked} payments asked about, {changed} changed"
 
@@ -64,7 +62,7 @@ def issue_papers(now: datetime) -> str:
 @jobs.handler("provider.event", coalesce=True)
 def handle_events(payload: dict[str, Any], now: datetime) -> None:
     """Handle all events of the providers of payments; other providers' are other modules'."""
-    for name in PROVIDERS:
+    for name in inbox.PROVIDERS:
         inbox.handle_due(name, now=now)
 
 

@@ -100,7 +100,7 @@ def remind(*, now: datetime) -> int:
     return sent
 
 
-def _soon(now: datetime) -> Select[tuple[Resource]]:
+def _soon(now: datetime) -> Select[Resource]:
     return (
         select(Resource)
         .join(Team, Team.id == Resource.team_id)
@@ -114,7 +114,7 @@ def _soon(now: datetime) -> Select[tuple[Resource]]:
 def _renewable(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Resource.status == Status.ACTIVE,
-        Resource.auto_renew,
+        Resource.auto_renew.is_(True),
         Resource.expires_at <= now + LEAD,
         Resource.expires_at > now - queries.GRACE,
     )
@@ -161,7 +161,7 @@ def _to_retry(session: Session, now: datetime) -> Sequence[UUID]:
     return [
         key
         for key, tried, failed in session.execute(wanted)
-        if any(tried < failed + pause <= now for pause in RETRIES)
+        if failed and any((tried or failed) < failed + pause <= now for pause in RETRIES)
     ]
 
 
