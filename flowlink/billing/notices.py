@@ -23,7 +23,7 @@ def receipt(session: Session, payment: Payment, resource: Resource, *, now: date
         session,
         resource,
         "paid",
-        f"paid:{payment.id}",
+        f"billing:paid:{payment.id}",
         now,
         amount=payment.amount,
         until=payment.ends_at,
@@ -32,7 +32,7 @@ def receipt(session: Session, payment: Payment, resource: Resource, *, now: date
 
 def past_due(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
     """A renewal failed; until when nothing changes."""
-    source = f"past-due:{payment.id}"
+    source = f"billing:past-due:{payment.id}"
     until = resource.grace_until
     _write(session, resource, "past_due", source, now, amount=payment.amount, until=until)
 
@@ -41,13 +41,13 @@ def refunded(
     session: Session, payment: Payment, resource: Resource, *, part: Money, now: datetime
 ) -> None:
     """Money went back."""
-    source = f"refunded:{payment.id}:{payment.refunded_minor}"
+    source = f"billing:refunded:{payment.id}:{payment.refunded_minor}"
     _write(session, resource, "refunded", source, now, amount=part, until=payment.ends_at)
 
 
 def reminder(session: Session, resource: Resource, *, days: int, now: datetime) -> bool:
     """What happens in a few days; False when this was told before."""
-    source = f"reminder:{resource.id}:{resource.expires_at}:{days}"
+    source = f"billing:reminder:{resource.id}:{resource.expires_at}:{days}"
     if session.scalars(select(Mail.id).where(Mail.source == source)).first() is not None:
         return False
     amount = resource.unit_price * resource.next_quantity
@@ -58,7 +58,7 @@ def reminder(session: Session, resource: Resource, *, days: int, now: datetime) 
 
 def ended(session: Session, resource: Resource, *, now: datetime) -> None:
     """It is over."""
-    source = f"ended:{resource.id}:{resource.expires_at}"
+    source = f"billing:ended:{resource.id}:{resource.expires_at}"
     price = resource.unit_price * resource.quantity
     _write(session, resource, "ended", source, now, amount=price, until=resource.expires_at)
 
@@ -92,6 +92,6 @@ def _write(
             "resource": ids.resource(resource.id),
             "url": f"{settings.current().url}/teams/{team.slug}/billing",
         },
-        source=f"billing:{source}",
+        source=source,
         now=now,
     )

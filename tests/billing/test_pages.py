@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.app import checks
-from flowlink.billing import queries
+from flowlink.billing import purchases, queries
 from flowlink.billing.models import Payment, Resource
+from flowlink.kernel import clock
 from tests.billing.makers import Shop, pro_team
 from tests.factories import Person, make_operator, make_person, sign_in
 from tests.teams.makers import make_team
@@ -59,33 +60,19 @@ def test_a_team_goes_pro_and_buys_on_its_pages(
 def test_more_of_it_costs_the_rest_of_the_period(
     client: TestClient, session: Session, owner: Person
 ) -> None:
-    make_team(session, owner)
-    team = queries_team(session)
-    pro(session, team)
+    team = make_team(session, owner)
+    purchases.give_plan(session, team=team, plan="pro", actor="test", now=clock.now())
+    session.flush()
     shop = Shop(client, session, team)
     key = shop.bought("cpu", 2)["resource_id"]
 
-    assert "€2.0" in text_of(client, f"/teams/acme/addons/{key}/quantity?quantity=3") or True
+    assert "€6.00 every 30 days" in text_of(client, f"/teams/acme/addons/{key}/quantity?quantity=3")
     url = post(client, f"/teams/acme/addons/{key}/quantity", quantity=3)
     post(client, url.removeprefix("http://testserver"), card="good")
 
     assert shop.get("limits")["cpu_cores"] == 7
     post(client, f"/teams/acme/addons/{key}/quantity", quantity=1)
     assert shop.get("limits")["cpu_cores"] == 7
-
-
-def queries_team(session: Session):  # type: ignore[no-untyped-def]
-    from flowlink.teams import queries as teams  # noqa: PLC0415
-
-    return teams.by_slug(session, "acme")
-
-
-def pro(session: Session, team) -> None:  # type: ignore[no-untyped-def]
-    from flowlink.billing import purchases  # noqa: PLC0415
-    from flowlink.kernel import clock  # noqa: PLC0415
-
-    purchases.give_plan(session, team=team, plan="pro", actor="test", now=clock.now())
-    session.flush()
 
 
 def test_the_operator_sees_finds_and_exports(client: TestClient, session: Session) -> None:
