@@ -12,7 +12,7 @@ from flowlink.kernel import settings
 from flowlink.kernel.errors import Refused
 from flowlink.kernel.money import Money
 
-PACKAGED = Path(__file__).parent / "pricing-specs.json"
+PACKAGED = Path(__file__).with_name("pricing-specs.json")
 FREE = "free"
 
 Type = Literal["ram", "cpu", "traffic", "storage"]

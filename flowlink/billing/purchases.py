@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -121,8 +121,8 @@ def buy_addon(
         raise UnknownAddon
     if not 1 <= quantity <= addon.maximum:
         raise QuantityOutOfRange(maximum=addon.maximum)
-    locked = _open(session, team)
-    fingerprint = _fingerprint(kind, quantity)
+    locked = open_team(session, team)
+    fingerprint = fingerprint_of(kind, quantity)
     before = _repeated(session, team.id, idempotency_key, fingerprint)
     if before is not None:
         return before
@@ -145,11 +145,11 @@ def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: dateti
     wanted = specs.plans.get(plan)
     if wanted is None or not wanted.price_minor:
         raise UnknownPlan
-    locked = _open(session, team)
+    locked = open_team(session, team)
     running = queries.plan_of(session, team.id)
     if running is not None:
         raise AlreadyOnPlan
-    fingerprint = _fingerprint(PLAN, plan)
+    fingerprint = fingerprint_of(PLAN, plan)
     waiting = session.scalars(
         select(Payment)
         .join(Resource, Resource.id == Payment.resource_id)
@@ -188,45 +188,6 @@ def give_plan(session: Session, *, team: Team, plan: str, actor: str, now: datet
             grants.of(given, quantity=1, reason="given", starts_at=now, ends_at=None, now=now)
         )
     audit.record(session, actor, "gave plan", team_ids.public(team.id), now, plan=plan)
-
-
-def more(
-    session: Session, *, team: Team, resource_id: UUID, quantity: int, actor: str, now: datetime
-) -> Bought | None:
-    """Another quantity of a running add-on; None when nothing is to be paid.
-
-    More counts when its share of the period is paid: by the second, rounded down to whole cents.
-    Less counts from the next period on.
-
-    :raises queries.UnknownResource: :raises NotRunning: :raises QuantityOutOfRange:
-    :raises MaximumReached:
-    """
-    locked = _open(session, team)
-    [resource] = db.lock(
-        session, Resource, Resource.id == resource_id, Resource.team_id == team.id
-    ) or [queries.resource(session, team_id=team.id, resource_id=resource_id)]
-    if resource.kind == PLAN or resource.status != Status.ACTIVE or not _runs(resource, now):
-        raise NotRunning
-    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
-    maximum = addon.maximum if addon else resource.quantity
-    if not 1 <= quantity <= maximum:
-        raise QuantityOutOfRange(maximum=maximum)
-    audit.record(
-        session, actor, "changed quantity", ids.resource(resource.id), now, quantity=quantity
-    )
-    if quantity <= resource.quantity:
-        resource.next_quantity = quantity
-        return None
-    owned = queries.owned_quantity(session, team_id=team.id, kind=resource.kind)
-    if owned - resource.quantity + quantity > maximum:
-        raise MaximumReached(maximum=maximum, owned=owned)
-    return _add(session, locked, resource, quantity - resource.quantity, now=now)
-
-
-def prorated_minor(unit_price_minor: int, pieces: int, left: timedelta) -> int:
-    """What the rest of a period costs in cents; the part of a cent is the customer's."""
-    second = timedelta(seconds=1)
-    return unit_price_minor * pieces * (left // second) // (grants.PERIOD // second)
 
 
 def cancel(
@@ -285,7 +246,7 @@ def keep_details(
     audit.record(session, actor, "changed billing details", team_ids.public(team_id), now)
 
 
-def _open(session: Session, team: Team) -> Team:
+def open_team(session: Session, team: Team) -> Team:
     """The team, locked: purchases of one team come one after the other."""
     locked = teams.lock(session, team.id)
     if locked.closes_at is not None:
@@ -293,11 +254,7 @@ def _open(session: Session, team: Team) -> Team:
     return locked
 
 
-def _runs(resource: Resource, now: datetime) -> bool:
-    return resource.expires_at is not None and resource.expires_at > now
-
-
-def _fingerprint(*wanted: object) -> str:
+def fingerprint_of(*wanted: object) -> str:
     return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
 
 
@@ -379,39 +336,3 @@ def _resource(
     session.add(made)
     session.flush()
     return made
-
-
-def _add(
-    session: Session, team: Team, resource: Resource, pieces: int, *, now: datetime
-) -> Bought | None:
-    """More pieces until the period's end; what costs less than a cent is given at once."""
-    assert resource.expires_at is not None
-    amount = prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
-    if not amount:
-        ends_at = resource.expires_at
-        session.add(
-            grants.of(
-                resource, quantity=pieces, reason="rest", starts_at=now, ends_at=ends_at, now=now
-            )
-        )
-        resource.quantity += pieces
-        resource.next_quantity = resource.quantity
-        return None
-    payment = Payment(
-        team_id=team.id,
-        resource_id=resource.id,
-        purpose=Purpose.MORE,
-        quantity=pieces,
-        amount_minor=amount,
-        currency=resource.currency,
-        provider=providers.current().name,
-        status=Paid.PENDING,
-        payer=team_ids.public(team.id),
-        fingerprint=_fingerprint(str(resource.id), pieces),
-        created_at=now,
-        ends_at=resource.expires_at,
-    )
-    session.add(payment)
-    session.flush()
-    session.refresh(payment)
-    return Bought(resource, payment)

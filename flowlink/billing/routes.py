@@ -5,7 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from flowlink.billing import charges, ids, invoices, pricing, purchases, queries, screens
+from flowlink.billing import (
+    charges,
+    ids,
+    invoices,
+    pricing,
+    purchases,
+    quantities,
+    queries,
+    screens,
+)
 from flowlink.kernel import clock, db, ids as public_ids
 from flowlink.papers import parties, queries as papers
 from flowlink.papers.parties import Party
@@ -124,7 +133,7 @@ def change_quantity(
     access: AdminOf, resource_id: str, form: Annotated[QuantityForm, Form()]
 ) -> Response:
     with db.write() as session:
-        bought = purchases.more(
+        bought = quantities.change(
             session,
             team=access.team,
             resource_id=ids.parse_resource(resource_id),

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import grants, ids, invoices, limits, pricing, purchases, queries
+from flowlink.billing import grants, ids, invoices, limits, pricing, purchases, quantities, queries
 from flowlink.billing.limits import TeamLimits
 from flowlink.billing.models import LIVE, PLAN, Payment, Resource, Status
 from flowlink.billing.pricing import Addon, Plan, Specs
@@ -191,7 +191,7 @@ def quote_quantity(
     if not 1 <= quantity <= addon.maximum:
         raise purchases.QuantityOutOfRange(maximum=addon.maximum)
     pieces = max(0, quantity - resource.quantity)
-    cents = purchases.prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
+    cents = quantities.prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
     return Quote(
         name=addon.name.in_(lang),
         addon=addon,

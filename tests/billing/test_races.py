@@ -122,9 +122,9 @@ def test_cancelling_and_paying_end_in_one_way(team: Team) -> None:
 
 def test_expiry_and_a_renewals_message_end_in_one_way(database: str) -> None:
     for number in range(ROUNDS):
-        now = clock.now()
         with db.write() as session:
             team = pro_team(session, slug=f"team-{number}")
+        now = clock.now()
         payment_id = order(team, now)
         payday.pay(ids.payment(payment_id), card=Card.EXPIRES, now=now)
         with db.read() as session:
