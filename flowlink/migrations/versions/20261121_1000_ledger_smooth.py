@@ -45,7 +45,8 @@ BEGIN
     EXIT smooth WHEN cardinality(numbers) IS DISTINCT FROM cardinality(kinds);
     -- Amounts, sides and currencies are also what ledger_transfer itself checks.
     EXIT smooth WHEN cardinality(entries) <> (
-      SELECT count(*) FROM unnest(debits, credits, amounts, codes) AS l (debit, credit, amount, code)
+      SELECT count(*)
+        FROM unnest(debits, credits, amounts, codes) AS l (debit, credit, amount, code)
         JOIN ledger_posting_rule AS r USING (code)
        WHERE kinds[l.debit] = ANY (r.debits) AND kinds[l.credit] = ANY (r.credits)
          AND l.amount BETWEEN 1 AND 1000000000000000);
