@@ -117,6 +117,7 @@ def hot_account() -> None:
         for name, script in scripts.items():
             files[name].write_text(script)
         posting.post_entries("hot", [f"p{number + 1}" for number in range(PARTNERS)], PARTNERS)
+        db.engine().dispose()  # the server has no room for these connections and pgbench's
         for callers in CALLERS:
             found = alternate(
                 {name: partial(pgbench, file, callers) for name, file in files.items()}
