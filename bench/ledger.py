@@ -56,27 +56,6 @@ HOT_FUNCTION = """
 SELECT plain_post('hot:' || :s, 1, :p, 100);
 """
 
-# Many small earnings of one account, after one that was posted: the ledger's own rows, written in
-# one statement by the role that owns them. The proof at the end holds for them as for all.
-FILL = """
-WITH first AS (
-  SELECT t.* FROM ledger_transfer AS t JOIN ledger_account AS a ON a.number = t.credit
-   WHERE a.owner = '{owner}'
-), made AS MATERIALIZED (
-  SELECT n, uuidv7() AS id FROM generate_series(2, {count}) AS n
-), written AS (
-  INSERT INTO ledger_entry (id, source, kind, effective_at, at, ref)
-    SELECT id, '{owner}' || '-' || n, 'conversion', now(), now(), '{{}}' FROM made
-), moved AS (
-  UPDATE ledger_balance AS b SET balance = b.balance * {count} FROM first AS f
-   WHERE (b.account, b.shard) IN ((f.debit, f.debit_shard), (f.credit, f.credit_shard))
-)
-INSERT INTO ledger_transfer (entry_id, leg, debit, credit, amount, debit_after, credit_after,
-                             debit_shard, credit_shard, code)
-  SELECT made.id, 1, debit, credit, amount, debit_after * n, credit_after * n,
-         debit_shard, credit_shard, code
-    FROM made, first ORDER BY n
-"""
 FILL_PLAIN = """
 INSERT INTO plain_line (source, account, amount)
   SELECT 'fill:' || :id || ':' || n, :id, 120000 FROM generate_series(1, :count) AS n
@@ -132,8 +111,7 @@ def hot_account() -> None:
 def fill(owner: str, plain_id: int, count: int) -> None:
     with db.write() as session:
         session.execute(text(FILL_PLAIN), {"id": plain_id, "count": count})
-    posting.post_entries(f"{owner}-pays", [owner] * PARTNERS, 1)
-    posting.as_owner(FILL.format(owner=owner, count=count))
+    posting.fill(owner, count)
 
 
 def reads(*, many: int) -> None:
