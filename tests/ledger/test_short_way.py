@@ -138,3 +138,17 @@ def test_a_name_cannot_become_two(session: Session) -> None:
 
     with pytest.raises(DataError, match="NUL"), session.begin_nested():
         ledger.post(session, earned, NOW)
+
+
+@pytest.mark.parametrize("count", [4096, 4097])
+def test_every_entry_of_the_longest_call_has_an_id_of_its_own(session: Session, count: int) -> None:
+    network, owner = receivable(uuid4()), uuid4()
+    ledger.post(session, entry(move(network, available(owner), "1.00")), NOW)
+    entries = [entry(move(network, available(owner), "1.00")) for _ in range(count)]
+
+    outcomes = ledger.post_many(session, entries, NOW)
+
+    found = {outcome.entry_id for outcome in outcomes}
+    assert len(found) == count
+    assert {each.version for each in found if each is not None} == {7}
+    assert in_place(session, [owner]) == {f"{count + 1}.00 EUR"}
