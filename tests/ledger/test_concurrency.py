@@ -63,9 +63,9 @@ def committed(read: Callable[[Session], object]) -> object:
 
 def opened(*pairs: tuple[Account, Account]) -> None:
     """Open accounts and leave them empty: calls on open accounts go the short way."""
-    moves = [(move(*pair, "1.00"), move(*reversed(pair), "1.00")) for pair in pairs]
+    entries = [entry(move(*pair, "1.00"), move(*pair[::-1], "1.00")) for pair in pairs]
     with db.write() as session:
-        ledger.post_many(session, [entry(*there_and_back) for there_and_back in moves], NOW)
+        ledger.post_many(session, entries, NOW)
 
 
 def rich(amount: str) -> UUID:
