@@ -39,6 +39,13 @@ class Person:
     partner_id: PartnerId
 
 
+def make_person(session: Session, email: str = "") -> Person:
+    """Somebody with an account and no hat at all."""
+    address = email or f"person-{next(_numbers)}-{uuid4().hex[:6]}@example.org"
+    user_id = UserId(identity.ensure_user(session, email=address, now=clock.now()).id)
+    return Person(user_id=user_id, email=address, partner_id=PartnerId(UUID(int=0)))
+
+
 def make_partner(session: Session, available: str = "0.00", email: str = "") -> Person:
     """An active partner with money that can be withdrawn at once."""
     now = clock.now()

@@ -16,11 +16,12 @@ MODELS = (
     "notify",
     "partners",
     "tracking",
+    "teams",
     "risk",
     "payouts",
 )
 TABLES = ("models", "rollups")  # how the names of files with tables end
-JOBS = ("app", "identity", "notify", "tracking", "risk", "payouts", "insights")
+JOBS = ("app", "identity", "notify", "tracking", "teams", "risk", "payouts", "insights")
 ROUTERS = (
     "identity.routes",
     "partners.routes",
@@ -32,6 +33,7 @@ ROUTERS = (
     "tracking.link_api",
     "tracking.link_console",
     "tracking.admin",
+    "teams.routes",
     "risk.admin",
     "payouts.routes",
     "payouts.admin",

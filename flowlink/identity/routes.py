@@ -177,7 +177,7 @@ def make_key(
         now=clock.now(),
         ip=ip,
     )
-    return page(request, "identity/key_made.html", key=token)
+    return page(request, "identity/key_made.html", key=token, back="/account")
 
 
 @router.post("/account/keys/{key_id}/revoke")

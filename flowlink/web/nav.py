@@ -40,6 +40,7 @@ _ITEMS = (
     Item("/partners/sales", mark("Sales"), "partner"),
     Item("/partners/papers", mark("Papers"), "partner"),
     Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
+    Item("/teams", mark("Teams"), "user"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
     Item("/admin/partners", mark("Partners"), "operator"),
     Item("/admin/offers", mark("Offers"), "operator"),
@@ -75,7 +76,7 @@ def audiences(viewer: Any) -> set[str]:
     hats = {"operator"} if viewer.is_operator else set()
     if viewer.partner_id is not None or not hats:
         hats.add("partner")
-    return hats
+    return hats | {"user"}
 
 
 def _within(path: str, href: str) -> bool:
