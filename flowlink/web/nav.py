@@ -32,8 +32,8 @@ class Section:
 
 
 _LINKS, _MONEY = mark("Links"), mark("Earnings")
-_PEOPLE, _OFFERS, _SALES = mark("Partners"), mark("Offers and links"), mark("Sales in")
-_RISK, _PAYING, _HOUSE = mark("Risk"), mark("Payments"), mark("House")
+_PEOPLE, _OFFERS, _SALES = mark("Partners"), mark("Offers and links"), mark("Conversions")
+_RISK, _PAYING, _HOUSE = mark("Risk"), mark("Payments"), mark("System")
 
 _ITEMS = (
     Item("/partners", mark("Earn with us"), "visitor"),
@@ -46,7 +46,6 @@ _ITEMS = (
     Item("/partners/sales", mark("Sales"), "partner", _MONEY),
     Item("/partners/papers", mark("Papers"), "partner", _MONEY),
     Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
-    Item("/teams", mark("Teams"), "user"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
     Item("/admin/partners", mark("Partners"), "operator", _PEOPLE),
     Item("/admin/offers", mark("Offers"), "operator", _OFFERS),
@@ -63,6 +62,7 @@ _ITEMS = (
     Item("/admin/mails", mark("Mails"), "operator", _HOUSE),
     Item("/admin/audit", mark("Audit"), "operator", _HOUSE),
     Item("/admin/settings", mark("Settings"), "operator", _HOUSE),
+    Item("/teams", mark("Teams"), "user"),
 )
 
 
