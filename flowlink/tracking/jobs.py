@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from flowlink.kernel import db, jobs
-from flowlink.tracking import housekeeping, postbacks, recount
+from flowlink.tracking import folding, housekeeping, postbacks, recount
 from flowlink.tracking.models import Result
 
 RECOUNTED_DAYS = 3
@@ -17,8 +17,22 @@ def click_partitions(now: datetime) -> str:
         with db.write() as session:  # one lock a transaction: clicks never wait for a week's worth
             made += housekeeping.ensure_partition(session, day=day)
     with db.write() as session:
-        forgotten = housekeeping.forget_visitors(session, today=now.astimezone(UTC).date())
-    return f"{made} days prepared, {forgotten} visitors forgotten"
+        housekeeping.forget_visitors(session, today=now.astimezone(UTC).date())
+    with db.write() as session:
+        forgotten = housekeeping.forget_counts(session, today=now.astimezone(UTC).date())
+    return f"{made} days prepared, {forgotten} old counts forgotten"
+
+
+@jobs.job("click_fold", cron="* * * * *")
+def click_fold(now: datetime) -> str:
+    """Count where the clicks of the last minute came from. Pages do not wait for it."""
+    batches = clicks = 0
+    while True:
+        with db.write() as session:
+            found = folding.fold(session)
+        batches, clicks = batches + found[0], clicks + found[1]
+        if found[0] < folding.BATCHES:
+            return f"{clicks} clicks of {batches} batches"
 
 
 class CountsDiffer(Exception):

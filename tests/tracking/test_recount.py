@@ -8,15 +8,19 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import jobs
-from flowlink.tracking import clicks, recount, service, statistics
+from flowlink.tracking import clicks, folding, recount, service, statistics
 from flowlink.tracking.clicks import Visit
 from flowlink.tracking.jobs import CountsDiffer
 from flowlink.tracking.models import Reason
-from flowlink.tracking.statistics import Slice
+from flowlink.tracking.statistics import Slice, Statistics
 from tests.tracking.makers import BROWSER, Shop, make_partner, rows
 
 TABLES = ("minute", "hour", "day", "link_day", "link_hour", "origin")
 AGENTS = (BROWSER, "Mozilla/5.0 (iPhone) Mobile/15E148", "Googlebot/2.1")
+PARTNER = (
+    "SELECT number FROM partners_partner p WHERE EXISTS "
+    "(SELECT 1 FROM tracking_link l WHERE l.partner_id = p.id) ORDER BY number"
+)
 HOSTS = ("", "news.example", "blog.example")
 
 
@@ -41,6 +45,9 @@ def visit_a_lot(session: Session, shop: Shop, now: datetime) -> None:
 
 
 def everything(session: Session) -> dict[str, list[tuple[object, ...]]]:
+    """All counts, with what waits folded."""
+    while folding.fold(session)[0]:
+        pass
     return {
         name: sorted(rows(session, f"SELECT * FROM tracking_click_{name}"))  # noqa: S608
         for name in TABLES
@@ -52,6 +59,15 @@ def differences(session: Session, now: datetime) -> list[recount.Difference]:
         one
         for day in recount.days(session, until=now.astimezone(UTC).date())
         for one in recount.differences(session, day=day, now=now)
+    ]
+
+
+def both_pages(session: Session, shop: Shop, now: datetime) -> list[Statistics]:
+    partner = int(str(rows(session, PARTNER)[0][0]))
+    link = shop.link.number
+    return [
+        statistics.of_link(session, partner=partner, link=link, days=7, now=now),
+        statistics.of_partner(session, partner=partner, days=7, now=now),
     ]
 
 
@@ -77,6 +93,36 @@ def test_a_rebuild_makes_the_same_counts_out_of_nothing(
     del before["minute"], after["minute"]  # of older days they are forgotten
     assert after == before
     assert differences(session, now) == []
+
+
+def test_what_waits_to_be_folded_is_counted_where_it_is_read(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    before = both_pages(session, shop, now)
+    assert differences(session, now) == []
+
+    batches, folded = folding.fold(session)
+
+    assert (batches, folded) == (3, 450)
+    assert rows(session, "SELECT count(*) FROM tracking_click_waiting") == [(0,)]
+    assert both_pages(session, shop, now) == before
+    assert differences(session, now) == []
+    assert folding.fold(session) == (0, 0)
+
+
+def test_pages_show_the_folded_and_what_came_since_as_one(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    folding.fold(session)
+    visit_a_lot(session, shop, now)
+
+    half = both_pages(session, shop, now)
+    folding.fold(session)
+
+    assert both_pages(session, shop, now) == half
+    assert half[0].total.valid == sum(one.valid for one in half[0].days) > 0
 
 
 def test_a_rebuild_takes_away_what_is_too_much(session: Session, shop: Shop, now: datetime) -> None:
