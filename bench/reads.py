@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 
+import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -64,7 +65,7 @@ WITH agents AS (
 # A third of the links have most of the clicks, a twentieth are bots, a tenth come again.
 MADE = f"""
 INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, country)
-SELECT :low + n * :step, hashint8extended(n, :seed), link, 1 + link % {PARTNERS},
+SELECT :low + CAST(n AS bigint) * :step, hashint8extended(n, :seed), link, 1 + link % {PARTNERS},
        1 + n % {AGENTS}, 1 + (n * 7) % {REFERRERS},
        CASE WHEN n % 20 = 0 THEN 1 WHEN n % 10 = 1 THEN 4 ELSE 0 END,
        (1 + floor({COUNTRIES} * power(random(), 2)))::smallint
@@ -79,7 +80,7 @@ SIZES = """
 SELECT sum(pg_relation_size(relid)), sum(pg_indexes_size(relid))
 FROM pg_partition_tree('tracking_click') WHERE isleaf
 """
-ROLLUPS = ("minute", "hour", "day", "link_day", "link_hour", "origin")
+ROLLUPS = ("minute", "hour", "day", "link_day", "link_hour", "origin", "origin_day")
 
 
 def main() -> None:
@@ -94,17 +95,18 @@ def main() -> None:
         try:
             migrate.upgrade(server.url())
             db.connect(server.url())
-            measure(Path(folder), given.clicks)
+            measure(Path(folder), given.clicks, server.url())
         finally:
             db.disconnect()
             server.stop()
 
 
-def measure(folder: Path, count: int) -> None:
+def measure(folder: Path, count: int, url: str) -> None:
     now = clock.now()
     biggest = make_partners(now)
     took = make_clicks(count, now)
     print(f"  {count:,} clicks made in {took[0]:.0f} s, counted by rebuild in {took[1]:.0f} s")
+    settle(url)
     sizes(count)
     reads(biggest, now)
     costs(now)
@@ -136,7 +138,8 @@ def make_clicks(count: int, now: datetime) -> tuple[float, float]:
     for day in days:
         with db.write() as session:
             recount.rebuild(session, day=day, now=now)
-    analyze()
+        with db.write() as session:
+            folding.pack(session, day=day)
     return made, time.perf_counter() - began
 
 
@@ -150,11 +153,10 @@ def make_day(day: date, seed: int, count: int, now: datetime) -> None:
         session.execute(text(MADE), given)
 
 
-def analyze() -> None:
+def settle(url: str) -> None:
     """What autovacuum does in a while."""
-    with db.write() as session:
-        for name in ROLLUPS:
-            session.execute(text(f"ANALYZE tracking_click_{name}"))
+    with psycopg.connect(db.conninfo(url), autocommit=True) as owner:
+        owner.execute("VACUUM ANALYZE")
 
 
 def sizes(count: int) -> None:

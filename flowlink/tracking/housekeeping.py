@@ -6,7 +6,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.orm import Session
 
 from flowlink.tracking.models import Salt
-from flowlink.tracking.rollups import LinkHourCount, MinuteCount, OriginCount
+from flowlink.tracking.rollups import LinkHourCount, MinuteCount, OriginCount, OriginDay
 
 DAYS_AHEAD = 7
 DAYS_REMEMBERED = 2
@@ -45,6 +45,7 @@ def forget_counts(session: Session, *, today: date) -> int:
         delete(MinuteCount).where(MinuteCount.minute < _midnight(today, DAYS_REMEMBERED)),
         delete(LinkHourCount).where(LinkHourCount.hour < _midnight(today, LINK_HOUR_DAYS)),
         delete(OriginCount).where(OriginCount.day < _midnight(today, ORIGIN_DAYS).date()),
+        delete(OriginDay).where(OriginDay.day < _midnight(today, ORIGIN_DAYS).date()),
     )
     return sum(session.execute(each).rowcount for each in counts)  # type: ignore[attr-defined]
 

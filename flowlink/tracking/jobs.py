@@ -25,14 +25,20 @@ def click_partitions(now: datetime) -> str:
 
 @jobs.job("click_fold", cron="* * * * *")
 def click_fold(now: datetime) -> str:
-    """Count where the clicks of the last minute came from. Pages do not wait for it."""
+    """Count where the clicks of the last minute came from, and pack what is of past days."""
     batches = clicks = 0
     while True:
         with db.write() as session:
             found = folding.fold(session)
         batches, clicks = batches + found[0], clicks + found[1]
         if found[0] < folding.BATCHES:
-            return f"{clicks} clicks of {batches} batches"
+            break
+    with db.read() as session:
+        over = folding.unpacked(session, today=now.astimezone(UTC).date())
+    for day in over:
+        with db.write() as session:
+            folding.pack(session, day=day)
+    return f"{clicks} clicks of {batches} batches, {len(over)} days packed"
 
 
 class CountsDiffer(Exception):

@@ -90,7 +90,7 @@ _ROLLUPS = (
         {"count": "count(*)::int AS count"},
         "t.day = :day",
         "JOIN tracking_agent a ON a.id = c.agent",
-        waiting=folding.WAITING_ORIGINS,
+        waiting=f"{folding.WAITING_ORIGINS} UNION ALL {folding.PACKED_ORIGINS}",
         kept_days=housekeeping.ORIGIN_DAYS,
     ),
 )

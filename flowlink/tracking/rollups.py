@@ -78,7 +78,7 @@ class LinkHourCount(Base):
 
 
 class OriginCount(Base):
-    """Clicks of a link on a UTC day by where they came from and what they were, for some months."""
+    """Clicks of a link today (UTC), or late, by where they came from and what they were."""
 
     __tablename__ = "tracking_click_origin"
 
@@ -92,8 +92,23 @@ class OriginCount(Base):
     count: Mapped[int]
 
 
+class OriginDay(Base):
+    """The counts by origin of a link on a day that is over, column by column."""
+
+    __tablename__ = "tracking_click_origin_day"
+
+    partner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    link: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    countries: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    devices: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    referrers: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    reasons: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    counts: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
 class WaitingClicks(Base):
-    """What one batch's clicks were, column by column, until they are folded into the two above."""
+    """What one batch's clicks were, column by column, until they are folded: see `folding`."""
 
     __tablename__ = "tracking_click_waiting"
 

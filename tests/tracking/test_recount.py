@@ -111,6 +111,51 @@ def test_what_waits_to_be_folded_is_counted_where_it_is_read(
     assert folding.fold(session) == (0, 0)
 
 
+def test_packed_days_are_the_same_to_whoever_reads(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    before = both_pages(session, shop, now)
+    tomorrow = now.astimezone(UTC).date() + timedelta(days=1)
+    folding.fold(session)
+
+    for _ in range(2):  # the second time with what came late
+        for day in folding.unpacked(session, today=tomorrow):
+            folding.pack(session, day=day)
+        assert rows(session, "SELECT count(*) FROM tracking_click_origin") == [(0,)]
+        assert both_pages(session, shop, now) == before
+        assert differences(session, now) == []
+        visit_a_lot(session, shop, now)
+        before = both_pages(session, shop, now)
+        folding.fold(session)
+
+    links = "SELECT count(*), count(DISTINCT (partner, day, link)) FROM tracking_click_origin_day"
+    ((packed, distinct),) = rows(session, links)
+    assert packed == distinct
+    assert both_pages(session, shop, now) == before
+
+
+def test_a_wrong_packed_count_is_found_and_put_right(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    today = now.astimezone(UTC).date()
+    before = both_pages(session, shop, now)
+    folding.fold(session)
+    for day in folding.unpacked(session, today=today + timedelta(days=1)):
+        folding.pack(session, day=day)
+    session.execute(text("UPDATE tracking_click_origin_day SET counts[1] = counts[1] + 2"))
+    found = {one.table for one in differences(session, now)}
+
+    for day in recount.days(session, until=today):
+        recount.rebuild(session, day=day, now=now)
+        folding.pack(session, day=day)
+
+    assert found == {"tracking_click_origin"}
+    assert differences(session, now) == []
+    assert both_pages(session, shop, now) == before
+
+
 def test_pages_show_the_folded_and_what_came_since_as_one(
     session: Session, shop: Shop, now: datetime
 ) -> None:
