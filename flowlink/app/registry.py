@@ -27,6 +27,7 @@ ROUTERS = (
     "payouts.admin",
     "insights.routes",
     "insights.partner",
+    "insights.clicks",
     "insights.admin",
     "insights.api",
 )

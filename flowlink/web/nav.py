@@ -46,6 +46,7 @@ _ITEMS = (
     Item("/admin/domains", mark("Domains"), "operator"),
     Item("/admin/networks", mark("Networks"), "operator"),
     Item("/admin/postbacks", mark("Postbacks"), "operator"),
+    Item("/admin/trail", mark("Trails"), "operator"),
     Item("/ops/holds", mark("Holds"), "operator"),
     Item("/ops/payouts/pending", mark("Withdrawals"), "operator"),
     Item("/admin/payouts", mark("Payouts"), "operator"),
