@@ -5,10 +5,11 @@ from datetime import timedelta
 
 from hypothesis import given, strategies as st
 
-from flowlink.kernel import clock, db, jobs
-from flowlink.tracking import click_batch, clickid, clicks, folding
+from flowlink.kernel import clock, db
+from flowlink.tracking import click_batch, clickid, clicks, folding, jobs
 from flowlink.tracking.clicks import Visit
 from flowlink.tracking.models import Reason
+from tests.flows.people import eventually
 from tests.tracking.makers import BROWSER, ask, committed_shop
 
 BIG = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -80,9 +81,41 @@ def test_folding_while_clicks_go_on_loses_and_doubles_none(database: str) -> Non
         work += [threads.submit(fold, n) for n in range(3)]
         for one in work:
             one.result()
-    said = jobs.JOBS["click_fold"].run(now)
-    again = jobs.JOBS["click_fold"].run(now)
+    said = jobs.click_fold(now)
+    again = jobs.click_fold(now)
 
-    assert "clicks of" in str(said)
-    assert "0 clicks of 0 batches" in str(again)
+    assert "clicks of" in said
+    assert "0 clicks of 0 batches" in again
     assert ask(CLICKS) == ask(COUNTED) == ask(HOURS) == [(180,)]
+
+
+def _who_waits() -> str | None:
+    return "somebody" if ask("SELECT 1 FROM pg_locks WHERE NOT granted") else None
+
+
+def test_a_late_click_packed_while_its_day_is_being_packed_loses_nothing(database: str) -> None:
+    shop = committed_shop()
+    yesterday = clock.now() - timedelta(days=1)
+
+    def late(host: str) -> None:
+        visit = Visit(shop.link.code, yesterday, host, BROWSER, host, Reason.VALID)
+        with db.write() as session:
+            clicks.store(session, visits=[visit])
+        with db.write() as session:
+            folding.fold(session)
+
+    def late_and_packed() -> None:
+        late("second.example")
+        with db.write() as session:
+            folding.pack(session, day=yesterday.date())
+
+    late("first.example")
+    with ThreadPoolExecutor(1) as threads:
+        with db.write() as session:
+            folding.pack(session, day=yesterday.date())
+            other = threads.submit(late_and_packed)
+            eventually(_who_waits)
+        other.result()
+
+    assert ask("SELECT count(*) FROM tracking_click_origin_day") == [(1,)]
+    assert ask(CLICKS) == ask(COUNTED) == [(2,)]
