@@ -41,6 +41,7 @@ ROUTERS = (
     "payouts.paper_console",
     "insights.routes",
     "insights.partner",
+    "insights.clicks",
     "insights.admin",
     "insights.api",
 )

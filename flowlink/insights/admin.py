@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Response
 
 from flowlink.identity.deps import require_operator
-from flowlink.insights import admin_house, admin_inbox, admin_money, admin_offers
+from flowlink.insights import admin_house, admin_inbox, admin_money, admin_offers, clicks
 from flowlink.web.render import see_other
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_operator)])
@@ -17,3 +17,4 @@ def console() -> Response:
 
 for _part in (admin_money, admin_inbox, admin_offers, admin_house):
     router.include_router(_part.router)
+router.include_router(clicks.console)

@@ -19,6 +19,7 @@ from flowlink.web.sessions import Db
 
 router = APIRouter(include_in_schema=False)
 
+TRAILS = "/partners/trail/"
 TEMPLATES = {
     trail.ConversionTrail: "conversion",
     trail.ClickTrail: "click",
@@ -170,4 +171,4 @@ def show_trail(
     partner = partners.get(session, partner_id)
     found = trail.find(session, partner=partner, name=name)
     template = f"insights/trail_{TEMPLATES[type(found)]}.html"
-    return page(request, template, trail=found, partner=partner, policy=policy)
+    return page(request, template, trail=found, partner=partner, policy=policy, trails=TRAILS)

@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import crypto
-from flowlink.tracking import clickid, countries, devices, routing
+from flowlink.tracking import click_batch, clickid, countries, devices, routing
 from flowlink.tracking.models import Reason
 
 _REMEMBERED = 50_000
 _SALT_BYTES = 16
+_NUMBER = attrgetter("number")
 
 NODE = "SELECT nextval('tracking_node')"
 PARTITION = "SELECT tracking_ensure_partition(%(day)s)"
@@ -57,60 +59,6 @@ _WORDS = {
         ON CONFLICT DO NOTHING RETURNING host, id""",
     ),
 }
-
-_COUNTED = "count(*) FILTER (WHERE verdict = 0), count(*) FILTER (WHERE verdict <> 0)"
-_ADDED = "valid = r.valid + excluded.valid, flagged = r.flagged + excluded.flagged"
-
-
-def _rollup(table: str, key: str) -> str:
-    return (
-        f"INSERT INTO tracking_click_{table} AS r ({key}, valid, flagged) "  # noqa: S608
-        f"SELECT {key}, {_COUNTED} FROM judged GROUP BY {key} ORDER BY {key} "
-        f"ON CONFLICT ({key}) DO UPDATE SET {_ADDED}"
-    )
-
-
-_STORE = f"""
-WITH given AS (
-  SELECT *, to_timestamp(((id >> 22) + 1704067200000) / 1000.0) AS at
-  FROM unnest(%(id)s::bigint[], %(visitor)s::bigint[], %(link)s::bigint[], %(partner)s::int[],
-              %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[],
-              %(country)s::smallint[], %(device)s::smallint[])
-    AS t (id, visitor, link, partner, agent, referrer, reason, country, device)
-), batch AS MATERIALIZED (
-  SELECT *, date_trunc('minute', at, 'UTC') AS minute, date_trunc('hour', at, 'UTC') AS hour,
-         (at AT TIME ZONE 'UTC')::date AS day
-  FROM given
-), fresh AS (
-  INSERT INTO tracking_seen (link, visitor, day)
-  SELECT DISTINCT link, visitor, day FROM batch WHERE reason = {Reason.VALID:d} ORDER BY 1, 2, 3
-  ON CONFLICT DO NOTHING RETURNING link, visitor, day
-), judged AS MATERIALIZED (
-  SELECT b.*, CASE
-    WHEN b.reason <> {Reason.VALID:d} THEN b.reason
-    WHEN f.link IS NULL THEN {Reason.DUPLICATE:d}
-    WHEN row_number() OVER (PARTITION BY b.link, b.visitor, b.day, b.reason ORDER BY b.id) > 1
-      THEN {Reason.DUPLICATE:d}
-    ELSE {Reason.VALID:d} END AS verdict
-  FROM batch b LEFT JOIN fresh f USING (link, visitor, day)
-), stored AS (
-  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, country)
-  SELECT id, visitor, link, partner, agent, referrer, verdict, country FROM judged ORDER BY id
-), minutes AS ({_rollup("minute", "minute, partner")}
-), hours AS ({_rollup("hour", "partner, hour")}
-), days AS ({_rollup("day", "partner, day")}
-), link_days AS ({_rollup("link_day", "link, day")}
-), link_hours AS ({_rollup("link_hour", "link, hour")}
-), origins AS (
-  INSERT INTO tracking_click_origin AS r
-    (partner, day, link, country, device, referrer, reason, count)
-  SELECT partner, day, link, country, device, referrer, verdict, count(*) FROM judged
-  GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
-  ON CONFLICT (partner, day, link, country, device, referrer, reason)
-  DO UPDATE SET count = r.count + excluded.count
-)
-SELECT count(*) FROM judged
-"""  # noqa: S608
 
 _MISS = """
 INSERT INTO tracking_miss AS m (day, reason, count)
@@ -243,23 +191,25 @@ def record(
 
 
 def insert(rows: Sequence[Row], *, memory: Memory) -> Steps[None]:
-    """Keep and count clicks whose numbers are known already."""
+    """Keep and count clicks whose numbers are known already. The first of a visitor counts."""
+    rows = sorted(rows, key=_NUMBER)
     agents = yield from _words("agent", {row.agent for row in rows}, memory.agent)
     hosts = yield from _words("referrer", {row.referrer for row in rows}, memory.referrer)
-    yield (
-        _STORE,
-        {
-            "id": [row.number for row in rows],
-            "visitor": [row.visitor for row in rows],
-            "link": [row.link for row in rows],
-            "partner": [row.partner for row in rows],
-            "agent": [agents[row.agent][0] for row in rows],
-            "device": [agents[row.agent][1] for row in rows],
-            "referrer": [hosts[row.referrer][0] for row in rows],
-            "reason": [row.reason for row in rows],
-            "country": [row.country for row in rows],
-        },
-    )
+    told = [(row.number, row.visitor, row.link, row.reason) for row in rows]
+    columns: dict[str, Sequence[int | str]] = {
+        "id": [row.number for row in rows],
+        "visitor": [row.visitor for row in rows],
+        "link": [row.link for row in rows],
+        "partner": [row.partner for row in rows],
+        "agent": [agents[row.agent][0] for row in rows],
+        "device": [agents[row.agent][1] for row in rows],
+        "referrer": [hosts[row.referrer][0] for row in rows],
+        "reason": [int(row.reason) for row in rows],
+        "country": [row.country for row in rows],
+        "minute": [click_batch.minute_of(row.number) for row in rows],
+        "key": click_batch.visitor_keys(told),
+    }
+    yield click_batch.STORE, {name: click_batch.array(each) for name, each in columns.items()}
 
 
 def token_of(stored: Stored) -> str:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from flowlink.kernel import db, jobs
-from flowlink.tracking import housekeeping, postbacks, recount
+from flowlink.tracking import folding, housekeeping, postbacks, recount
 from flowlink.tracking.models import Result
 
 RECOUNTED_DAYS = 3
@@ -17,8 +17,28 @@ def click_partitions(now: datetime) -> str:
         with db.write() as session:  # one lock a transaction: clicks never wait for a week's worth
             made += housekeeping.ensure_partition(session, day=day)
     with db.write() as session:
-        forgotten = housekeeping.forget_visitors(session, today=now.astimezone(UTC).date())
-    return f"{made} days prepared, {forgotten} visitors forgotten"
+        housekeeping.forget_visitors(session, today=now.astimezone(UTC).date())
+    with db.write() as session:
+        forgotten = housekeeping.forget_counts(session, today=now.astimezone(UTC).date())
+    return f"{made} days prepared, {forgotten} old counts forgotten"
+
+
+@jobs.job("click_fold", cron="* * * * *")
+def click_fold(now: datetime) -> str:
+    """Count where the clicks of the last minute came from, and pack what is of past days."""
+    batches = clicks = 0
+    while True:
+        with db.write() as session:
+            found = folding.fold(session)
+        batches, clicks = batches + found[0], clicks + found[1]
+        if found[0] < folding.BATCHES:
+            break
+    with db.read() as session:
+        over = folding.unpacked(session, today=now.astimezone(UTC).date())
+    for day in over:
+        with db.write() as session:
+            folding.pack(session, day=day)
+    return f"{clicks} clicks of {batches} batches, {len(over)} days packed"
 
 
 class CountsDiffer(Exception):

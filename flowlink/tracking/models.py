@@ -344,10 +344,12 @@ class Click(Base):
 
 
 class Seen(Base):
-    """Who clicked what today: the second click of a visitor on a link is a duplicate."""
+    """Who clicked what today: the second click of a visitor on a link is a duplicate.
+
+    Its four partitions are the slots of `click_batch.visitor_keys`, each emptied in its turn.
+    """
 
     __tablename__ = "tracking_seen"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (key)"},)
 
-    link: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    visitor: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(primary_key=True)
+    key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

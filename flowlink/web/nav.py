@@ -53,6 +53,7 @@ _ITEMS = (
     Item("/admin/domains", mark("Domains"), "operator", _OFFERS),
     Item("/admin/networks", mark("Networks"), "operator", _SALES),
     Item("/admin/postbacks", mark("Postbacks"), "operator", _SALES),
+    Item("/admin/trail", mark("Trails"), "operator", _SALES),
     Item("/ops/holds", mark("Holds"), "operator", _RISK),
     Item("/ops/payouts/pending", mark("Withdrawals"), "operator", _PAYING),
     Item("/admin/payouts", mark("Payouts"), "operator", _PAYING),
