@@ -3,7 +3,13 @@
 from fastapi import APIRouter, Depends, Response
 
 from flowlink.identity.deps import require_operator
-from flowlink.insights import admin_house, admin_inbox, admin_money
+from flowlink.insights import (
+    admin_house,
+    admin_inbox,
+    admin_money,
+    admin_networks,
+    admin_waiting,
+)
 from flowlink.web.render import see_other
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_operator)])
@@ -15,5 +21,5 @@ def console() -> Response:
     return see_other("/admin/monitoring")
 
 
-for _part in (admin_money, admin_inbox, admin_house):
+for _part in (admin_money, admin_waiting, admin_networks, admin_inbox, admin_house):
     router.include_router(_part.router)

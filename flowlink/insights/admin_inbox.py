@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator
-from flowlink.insights import inbox
+from flowlink.insights import inbox, quarantine
 from flowlink.kernel import clock, ids
 from flowlink.kernel.money import Money
 from flowlink.tracking import networks, offers
@@ -104,7 +104,14 @@ def postbacks_csv(
 def postback(request: Request, session: Db, postback_id: str) -> Response:
     """One postback: the raw request, its result, and the conversion it moved."""
     shown = inbox.postback(session, ids.parse(POSTBACK, postback_id))
-    return page(request, "insights/postback.html", shown=shown)
+    moved = shown.conversion
+    return page(
+        request,
+        "insights/postback.html",
+        shown=shown,
+        parts=quarantine.parts(session, shown.line.postback_id),
+        revisions=quarantine.revisions(session, moved.id) if moved else [],
+    )
 
 
 @router.get("/admin/networks")

@@ -19,11 +19,15 @@ _HIDDEN = "***"
 
 
 class Unreadable(Exception):
-    """The postback does not say clearly what it wants; `reason` is the machine's word for why."""
+    """The postback does not say clearly what it wants; `reason` is the machine's word for why.
 
-    def __init__(self, reason: str) -> None:
+    `word` is the status word that the network's map does not know, if that is the reason.
+    """
+
+    def __init__(self, reason: str, word: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.word = word
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def _status(network: Network, word: str) -> Status:
         return Status(network.default_status)
     meaning = network.statuses.get(word.lower())
     if meaning is None:
-        raise Unreadable("unknown_status")
+        raise Unreadable("unknown_status", word.lower())
     return Status(meaning)
 
 

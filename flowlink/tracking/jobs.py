@@ -1,10 +1,13 @@
 """What tracking does by the clock: days ahead for clicks, old orphans tried again."""
 
 from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 from flowlink.kernel import db, jobs
-from flowlink.tracking import housekeeping, postbacks
+from flowlink.tracking import housekeeping, postbacks, replays, reports
 from flowlink.tracking.models import Result
+from flowlink.tracking.replays import Chosen
 
 
 @jobs.job("click_partitions", cron="5 0,12 * * *")
@@ -34,3 +37,53 @@ def postback_rematch(now: datetime) -> str:
                 result = postbacks.process(session, postback_id=last, now=now)
             tried += 1
             matched += result.result in {Result.OK, Result.DUPLICATE}
+
+
+@jobs.job("report_resume", cron="*/10 * * * *")
+def report_resume(now: datetime) -> str:
+    """Go on with reports whose booking was interrupted."""
+    with db.read() as session:
+        unfinished = reports.running(session)
+    booked = sum(_book_report(report_id, now) for report_id in unfinished)
+    return f"{booked} rows of {len(unfinished)} reports booked"
+
+
+@jobs.handler("report.started")
+def import_report(payload: dict[str, Any], now: datetime) -> None:
+    """Book every row of the report."""
+    _book_report(UUID(payload["report_id"]), now)
+
+
+@jobs.handler("network.taught")
+def replay_word(payload: dict[str, Any], now: datetime) -> None:
+    """Read everything again that waited for the word."""
+    _replay(Chosen.of({"result": Result.QUARANTINED.value, **payload}), now)
+
+
+@jobs.handler("postbacks.replay_asked")
+def replay_chosen(payload: dict[str, Any], now: datetime) -> None:
+    """Read everything again that matches."""
+    _replay(Chosen.of(payload), now)
+
+
+def _book_report(report_id: UUID, now: datetime) -> int:
+    """Batch after batch, each in its own transaction: what is booked stays booked."""
+    booked = 0
+    while True:
+        with db.write() as session:
+            count = reports.book_batch(session, report_id=report_id, now=now)
+        if not count:
+            return booked
+        booked += count
+
+
+def _replay(chosen: Chosen, now: datetime) -> None:
+    after = None
+    while True:
+        with db.read() as session:
+            batch = replays.batch(session, chosen=chosen, after=after, until=now)
+        if not batch:
+            return
+        for after in batch:
+            with db.write() as session:
+                postbacks.process(session, postback_id=after, now=now)

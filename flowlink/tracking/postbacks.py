@@ -99,7 +99,7 @@ def receive(session: Session, *, request: PostbackIn, now: datetime) -> Postback
 def keep(session: Session, *, request: PostbackIn, now: datetime) -> PostbackId:
     """Store the request before anything is made of it, with the verdict on its sender."""
     fields = claims.fields_of(request.query, request.content_type, request.body)
-    network, refusal = _sender(session, fields, request.address)
+    network, why_not = _sender(session, fields, request.address, now)
     postback = Postback(
         received_at=now,
         method=request.method,
@@ -108,10 +108,10 @@ def keep(session: Session, *, request: PostbackIn, now: datetime) -> PostbackId:
         body=claims.body_without_key(request.content_type, request.body),
         address=request.address,
         network_id=network.id if network else None,
-        key_ok=refusal != WRONG_KEY and network is not None,
-        result=Result.REJECTED if refusal else Result.RECEIVED,
-        reason=refusal,
-        handled_at=now if refusal else None,
+        key_ok=why_not != WRONG_KEY and network is not None,
+        result=Result.REJECTED if why_not else Result.RECEIVED,
+        reason=why_not,
+        handled_at=now if why_not else None,
         attempts=0,
     )
     session.add(postback)
@@ -136,15 +136,16 @@ def process(session: Session, *, postback_id: PostbackId, now: datetime) -> Post
     postback.handled_at = now
     fields = claims.fields_of(postback.query, postback.content_type, postback.body)
     try:
-        understood = _understand(session, network, fields, postback.received_at)
+        understood = _understand(session, network, fields, postback.at)
     except Unreadable as error:
         postback.result, postback.reason = Result.QUARANTINED, error.reason
+        postback.word = error.word
         return _result(postback)
     db.advisory_lock(session, f"conversion:{understood.key}")
     conversion = next(
         iter(db.lock(session, Conversion, Conversion.dedupe_key == understood.key)), None
     )
-    step = _step(session, network, understood, conversion, postback.received_at)
+    step = _step(session, network, understood, conversion, postback.at)
     postback.result, postback.reason = step.result, step.reason
     if step.result == Result.OK:
         conversion = _move(session, network, understood, conversion, step, now)
@@ -156,16 +157,24 @@ def process(session: Session, *, postback_id: PostbackId, now: datetime) -> Post
 def preview(session: Session, *, request: PostbackIn, now: datetime) -> Preview:
     """What `receive` would do with this request, without doing it."""
     fields = claims.fields_of(request.query, request.content_type, request.body)
-    network, refusal = _sender(session, fields, request.address)
+    network, why_not = _sender(session, fields, request.address, now)
+    if network is None or why_not is not None:
+        shown = {name: values for name, values in fields.items() if name != "key"}
+        return Preview(Result.REJECTED, why_not, network, shown, None, None, None, None)
+    return preview_of(session, network=network, fields=fields, at=now)
+
+
+def preview_of(
+    session: Session, *, network: Network, fields: dict[str, list[str]], at: datetime
+) -> Preview:
+    """The same of fields that the network says for certain; `at` is when it happened."""
     shown = {name: values for name, values in fields.items() if name != "key"}
-    if network is None or refusal is not None:
-        return Preview(Result.REJECTED, refusal, network, shown, None, None, None, None)
     try:
-        understood = _understand(session, network, fields, now)
+        understood = _understand(session, network, fields, at)
     except Unreadable as error:
         return Preview(Result.QUARANTINED, error.reason, network, shown, None, None, None, None)
     conversion = session.scalar(select(Conversion).where(Conversion.dedupe_key == understood.key))
-    step = _step(session, network, understood, conversion, now)
+    step = _step(session, network, understood, conversion, at)
     return Preview(
         step.result,
         step.reason,
@@ -197,25 +206,27 @@ def waiting(
 
 
 def _sender(
-    session: Session, fields: dict[str, list[str]], address: str
+    session: Session, fields: dict[str, list[str]], address: str, now: datetime
 ) -> tuple[Network | None, str | None]:
     """Who sent it, and why they may not (spec 3: 401 only for a wrong key)."""
     key = fields.get("key", [""])[0]
     name = fields.get("network", [""])[0]
     if not name:
         network = networks.by_key(session, key) if key else None
-        return network, _refusal(network, address) if network else WRONG_KEY
+        known = network is not None and networks.key_fits(network, key, now=now)
+        return (network, refusal(network, address)) if network and known else (None, WRONG_KEY)
     network = (
         None if "\x00" in name else session.scalar(select(Network).where(Network.name == name))
     )
     if network is None:
         return None, "unknown_network"
-    if not networks.key_fits(network, key):
+    if not networks.key_fits(network, key, now=now):
         return network, WRONG_KEY
-    return network, _refusal(network, address)
+    return network, refusal(network, address)
 
 
-def _refusal(network: Network, address: str) -> str | None:
+def refusal(network: Network, address: str) -> str | None:
+    """Why this network may not speak from this address; None when it may."""
     if not network.active:
         return "network_inactive"
     if not network.addresses:

@@ -36,6 +36,7 @@ _ITEMS = (
     Item("/partner/portal", mark("Portal"), "partner"),
     Item("/partners/earnings", mark("Earnings"), "partner"),
     Item("/partners/sales", mark("Sales"), "partner"),
+    Item("/partner/webhooks", mark("Webhooks"), "partner"),
     Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
     Item("/admin/partners", mark("Partners"), "operator"),
