@@ -1,7 +1,8 @@
 """One PostgreSQL for each run, on memory; fixtures for tests that roll back and that commit."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -121,21 +122,38 @@ def database(cluster: Cluster, shared: str) -> Iterator[str]:
     cluster.drop(name)
 
 
+@contextmanager
+def chosen_settings(**changes: object) -> Iterator[None]:
+    """Other settings while the block runs."""
+    before = settings.current()
+    settings.use(test_settings(**changes))
+    try:
+        yield
+    finally:
+        settings.use(before)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """The worker runs while the block does."""
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.work, args=(stop,), name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive(), "the worker does not stop"
+
+
 @pytest.fixture
-def live(database: str) -> Generator[Live]:
+def live(database: str) -> Iterator[Live]:
     """The product on a free port, with its worker, in this process."""
     port = free_port()
-    before = settings.current()
-    settings.use(test_settings(base_url=f"http://127.0.0.1:{port}"))
-    stop = threading.Event()
-    working = threading.Thread(target=worker.work, args=(stop,), name="worker")
-    with server.in_thread(port=port):
-        working.start()
-        yield Live(url=f"http://127.0.0.1:{port}")
-        stop.set()
-        working.join(20)
-    settings.use(before)
-    assert not working.is_alive(), "the worker does not stop"
+    url = f"http://127.0.0.1:{port}"
+    with chosen_settings(base_url=url), server.in_thread(port=port), working():
+        yield Live(url=url)
 
 
 @pytest.fixture

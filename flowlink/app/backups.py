@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import make_url
 
 from flowlink.app.outcome import Failed
 from flowlink.kernel import db, postgres_programs, settings
@@ -27,7 +28,7 @@ def write(url: str, *, data: Path, out: Path | None, now: datetime) -> Path:
         raise Failed(f"{target} is there already")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as scratch:
         dump = Path(scratch) / _DUMP
-        _program("pg_dump", "--format=custom", f"--file={dump}", f"--dbname={_plain(url)}")
+        _program("pg_dump", "--format=custom", f"--file={dump}", url=url)
         archive = Path(scratch) / "archive"
         archive.touch(mode=0o600)
         with tarfile.open(archive, "w") as tar:
@@ -46,25 +47,34 @@ def restore(file: Path, *, url: str, data: Path) -> None:
     """
     _check_empty(url)
     with tempfile.TemporaryDirectory(prefix="flowlink-restore-") as scratch:
-        try:
-            with tarfile.open(file) as tar:
-                tar.extractall(scratch, filter="data")
-        except (OSError, tarfile.TarError) as error:
-            raise Failed(f"{file} cannot be read as a backup: {error}") from None
+        _unpack(file, Path(scratch))
         found = Path(scratch)
         if not (found / _DUMP).exists():
             raise Failed(f"{file} is not a backup of flowlink")
         _make_roles(url)
-        target = f"--dbname={_plain(url)}"
-        _program("pg_restore", "--exit-on-error", "--single-transaction", target, found / _DUMP)
+        once = ("--exit-on-error", "--single-transaction")
+        _program("pg_restore", *once, found / _DUMP, url=url)
         for name in _SECRETS:
             if (found / name).exists():
                 _put_back(found / name, data / name)
 
 
+def _unpack(file: Path, scratch: Path) -> None:
+    """Take out what a backup holds, and nothing else that an archive may contain."""
+    try:
+        with tarfile.open(file) as tar:
+            for name in {_DUMP, *_SECRETS} & set(tar.getnames()):
+                member = tar.extractfile(name)
+                if member is not None:
+                    with member, (scratch / name).open("wb") as copy:
+                        shutil.copyfileobj(member, copy)
+    except (OSError, tarfile.TarError) as error:
+        raise Failed(f"{file} cannot be read as a backup: {error}") from None
+
+
 def _check_empty(url: str) -> None:
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
-    with psycopg.connect(_plain(url)) as connection:
+    with psycopg.connect(db.conninfo(url)) as connection:
         row = connection.execute(tables).fetchone()
     if row != (0,):
         where = "DATABASE_URL" if settings.current().database_url else "the data directory"
@@ -73,7 +83,7 @@ def _check_empty(url: str) -> None:
 
 def _make_roles(url: str) -> None:
     """Roles belong to the server, not to the database, so the dump does not have them."""
-    with psycopg.connect(_plain(url)) as connection:
+    with psycopg.connect(db.conninfo(url)) as connection:
         for role in _ROLES:
             exists = "SELECT FROM pg_roles WHERE rolname = %s"
             if connection.execute(exists, (role,)).fetchone() is None:
@@ -87,18 +97,21 @@ def _put_back(kept: Path, place: Path) -> None:
     place.write_text(kept.read_text())
 
 
-def _plain(url: str) -> str:
-    return db.normal_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
+def _program(name: str, *arguments: str | Path, url: str) -> None:
+    """Run one of PostgreSQL's own programs: those beside our server, else the system's.
 
-
-def _program(name: str, *arguments: str | Path) -> None:
-    """Run one of PostgreSQL's own programs: those beside our server, else the system's."""
+    The password goes by the environment: everybody can read a command line.
+    """
     ours = postgres_programs.wheel() / "bin" / name
     program = str(ours) if ours.exists() else shutil.which(name)
     if program is None:
         raise Failed(f"the program {name} of PostgreSQL 18 is missing")
     done = subprocess.run(  # noqa: S603
-        [program, *arguments], check=False, capture_output=True, text=True
+        [program, f"--dbname={db.conninfo(url, without='password')}", *arguments],
+        env={"PGPASSWORD": make_url(url).password or "", "LC_ALL": "C.UTF-8"},
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise Failed(f"{name} failed:\n{done.stderr.strip()}")

@@ -1,8 +1,10 @@
 """All clicks of a span of days as one CSV file, streamed."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import select
@@ -18,25 +20,65 @@ from flowlink.tracking.models import Agent, Click, Link, Reason, Referrer
 HEADER = ("click_id", "at", "link", "partner", "valid", "reason", "country", "device", "referrer")
 _BATCH = 5000
 
+Row = tuple[str, ...]
+Add = Callable[[Sequence[Row]], object]
+
 
 def write(out: Path, *, since: datetime, until: datetime | None) -> int:
     """Write the clicks from `since` to before `until` (or all later ones); returns how many.
 
-    The file appears whole or not at all.
+    The ending of `out`, `.csv` or `.parquet`, says the form. The file appears whole or not at all.
+
+    :raises OSError: it cannot be written there.
     """
     scratch = out.with_name(f".{out.name}.part")
     count = 0
     try:
-        with db.read() as session, scratch.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(HEADER)
-            for row in _rows(session, since=since, until=until):
-                writer.writerow(row)
-                count += 1
+        with db.read() as session, _WRITERS[out.suffix](scratch) as add:
+            rows = _rows(session, since=since, until=until)
+            while batch := list(islice(rows, _BATCH)):
+                add(batch)
+                count += len(batch)
         scratch.replace(out)
     finally:
         scratch.unlink(missing_ok=True)
     return count
+
+
+@contextmanager
+def _csv(path: Path) -> Generator[Add]:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        yield writer.writerows
+
+
+@contextmanager
+def _parquet(path: Path) -> Generator[Add]:
+    """Times and truths as such, all else as text; an absent word is null."""
+    import pyarrow  # type: ignore[import-untyped]
+    from pyarrow import parquet
+
+    kinds = {"at": pyarrow.timestamp("ms", tz="UTC"), "valid": pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in HEADER])
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+
+        def add(rows: Sequence[Row]) -> None:
+            columns = dict(zip(HEADER, map(list, zip(*rows, strict=True)), strict=True))
+            moments = [datetime.fromisoformat(at) for at in columns["at"]]
+            truths = [valid == "true" for valid in columns["valid"]]
+            words = {name: [word or None for word in column] for name, column in columns.items()}
+            typed = words | {"at": moments, "valid": truths}
+            writer.write_table(pyarrow.table(typed, schema=schema))
+
+        yield add
+
+
+_WRITERS: Mapping[str, Callable[[Path], AbstractContextManager[Add]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+}
+FORMS = tuple(_WRITERS)
 
 
 def _rows(

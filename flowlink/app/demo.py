@@ -75,17 +75,18 @@ class Stage:
             heapq.heappush(self.agenda, (at, next(self.order), act))
 
 
-def fill(*, now: datetime) -> str:
-    """Play the month that ends at `now`; returns one line about what was made.
+def fill(*, now: datetime, days: int = DAYS) -> str:
+    """Play the days that end at `now`; returns one line about what was made.
 
     :raises NotEmpty: there are partners or clicks already, or mails would really be sent.
     """
     _refuse_unless_empty()
-    start = (now - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+    now = now.replace(minute=0, second=0, microsecond=0)  # two runs in one hour are the same
+    start = (now - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
     stage = Stage(random=Random(SEED), starts_at=start, ends_at=now)  # noqa: S311
     with db.write() as session:
         _prepare(session, stage)
-    for day in range(DAYS + 1):
+    for day in range(days + 1):
         with db.write() as session:
             _play(session, stage, start + timedelta(days=day))
     jobs.run_pending(now)
@@ -128,8 +129,9 @@ def _prepare(session: Session, stage: Stage) -> None:
     for player in PLAYERS:
         stage.plan(at + timedelta(days=player.joined_day, hours=7), _joining(stage, player))
     stage.plan(at + timedelta(days=33, hours=11), _holding(stage))
-    for week in range(1, DAYS // 7 + 1):
+    for week in range(1, (stage.ends_at - at).days // 7 + 1):
         stage.plan(at + timedelta(days=7 * week, hours=10), _withdrawing(stage))
+    stage.plan(stage.ends_at - timedelta(hours=20), _withdrawing(stage))  # nobody looked at it yet
 
 
 def _play(session: Session, stage: Stage, day: datetime) -> None:

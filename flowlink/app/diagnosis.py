@@ -74,7 +74,7 @@ def _secrets(data: Path) -> Iterator[Finding]:
 
 
 def _database(url: str) -> Iterator[Finding]:
-    with psycopg.connect(db.normal_url(url).replace("+psycopg", "", 1)) as connection:
+    with psycopg.connect(db.conninfo(url)) as connection:
         number = connection.info.server_version
         shown = f"PostgreSQL {number // 10000}.{number % 10000}"
         yield Finding(well=number >= _POSTGRES_MIN, text=f"{shown} (18 or newer is needed)")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from cryptography.fernet import InvalidToken
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
@@ -51,7 +52,7 @@ def configure(arguments: Namespace, *, port: int | None = None) -> Path:
 def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path]:
     """The product's database, connected and up to date, whether `flowlink up` runs or not.
 
-    :raises Failed: it does not answer, or a server of its own needs `flowlink migrate` first.
+    :raises Failed: it does not answer, or belongs to a newer version.
     """
     from flowlink.app import registry, startup
 
@@ -95,13 +96,13 @@ def server(data: Path) -> Generator[str]:
 
 
 def prepare(url: str) -> None:
-    """Migrate the embedded database if that is due; a server of its own waits for the operator."""
+    """Bring the database up to this version if that is due, one process at a time.
+
+    :raises Failed: it does not answer, or belongs to a newer version.
+    """
     with _refusals():
-        if migrate.is_current(url):
-            return
-        if settings.current().database_url:
-            raise Failed("the database is not at this version: run `flowlink migrate` first")
-        upgrade(url)
+        if not migrate.is_current(url):
+            upgrade(url)
 
 
 def upgrade(url: str) -> None:
@@ -143,6 +144,11 @@ def _refusals() -> Generator[None]:
     except (OperationalError, psycopg.OperationalError) as error:
         first = str(error).strip().splitlines()[0]
         raise Failed(f"the database does not answer: {first}") from error
+    except InvalidToken:
+        raise Failed(
+            "this installation's secrets are not among SECRET_KEYS: name the data directory that"
+            " `flowlink up` uses with --data, or set SECRET_KEYS as it has them"
+        ) from None
     except FlowlinkError as refusal:
         raise Failed(str(refusal)) from refusal
 

@@ -13,7 +13,7 @@ from flowlink.kernel.postgres_programs import PostgresError
 
 _RESTARTS_MAX = 5
 _STEADY_S = 60.0  # who has run this long starts with a clean slate
-_WORKER_STOP_S = 9.0
+_WORKER_STOP_S = 8.0
 
 log = logs.get("flowlink.up")
 
@@ -24,6 +24,7 @@ class Worker:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._stop_by = 0.0
 
     @property
     def alive(self) -> bool:
@@ -36,13 +37,16 @@ class Worker:
         self._thread.start()
 
     def ask_to_stop(self) -> None:
-        self._stop.set()
+        """Begin to wind down; the time for it runs from the first asking."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self._stop_by = time.monotonic() + _WORKER_STOP_S
 
     def stop(self) -> bool:
         """Let running tasks finish, but not for ever; what is cut off runs again later."""
-        self._stop.set()
+        self.ask_to_stop()
         if self._thread is not None:
-            self._thread.join(_WORKER_STOP_S)
+            self._thread.join(max(0.0, self._stop_by - time.monotonic()))
         return not self.alive
 
 

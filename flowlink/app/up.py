@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import sys
 from argparse import Namespace
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from flowlink.app import opening, server
-from flowlink.app.outcome import Failed
+from flowlink.app.outcome import Failed, note
 from flowlink.kernel import clock, db, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
 
@@ -54,12 +53,18 @@ def _serve(
     serving.run(sockets=[listener])
     stopped = working.stop()
     db.disconnect()
-    if not stopped and postgres is not None:
-        postgres.stop()
-        sys.stdout.flush()
-        os._exit(1)  # a task that does not end would keep the process for ever
+    if not stopped:
+        _leave_behind(postgres, serving.failure)
     if serving.failure:
         raise Failed(serving.failure)
+
+
+def _leave_behind(postgres: EmbeddedPostgres | None, failure: str) -> NoReturn:
+    """End although a task does not: its thread would keep the process for ever."""
+    note(f"flowlink: {failure or 'a task took too long to end; it will run again'}")
+    if postgres is not None:
+        postgres.stop()
+    os._exit(1 if failure else 0)
 
 
 def _ready(postgres: EmbeddedPostgres | None) -> str:

@@ -191,6 +191,16 @@ def require_agent(machine: ByMachine, viewer: MaybeViewer, ip: ClientIp) -> Acto
 
 
 Operator = Annotated[Actor, Depends(require_operator)]
+
+
+def require_secret_reader(actor: Operator, key: ApiKey) -> Actor:
+    """For a page that shows a secret: whoever reads it can act with it."""
+    if key is not None:
+        key.require("admin:write")
+    return actor
+
+
+SecretReader = Annotated[Actor, Depends(require_secret_reader)]
 Agent = Annotated[Actor, Depends(require_agent)]
 
 

@@ -16,7 +16,7 @@ from flowlink.identity.models import ApiKey, MagicLink, Role, SignInSession, Use
 from flowlink.identity.scopes import OutOfScope, OwnerKind
 from flowlink.kernel import crypto
 
-SESSION_IDLE = timedelta(days=14)
+SESSION_IDLE = timedelta(days=45)
 
 
 @dataclass(frozen=True, slots=True)

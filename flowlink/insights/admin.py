@@ -8,6 +8,7 @@ from flowlink.insights import (
     admin_inbox,
     admin_money,
     admin_networks,
+    admin_offers,
     admin_waiting,
 )
 from flowlink.web.render import see_other
@@ -21,5 +22,6 @@ def console() -> Response:
     return see_other("/admin/monitoring")
 
 
-for _part in (admin_money, admin_waiting, admin_networks, admin_inbox, admin_house):
+_PARTS = (admin_money, admin_waiting, admin_networks, admin_inbox, admin_offers, admin_house)
+for _part in _PARTS:
     router.include_router(_part.router)

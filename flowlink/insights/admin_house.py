@@ -7,11 +7,11 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator
 
-from flowlink.identity.deps import Operator
+from flowlink.identity.deps import Operator, SecretReader
 from flowlink.insights import queue, records, service
 from flowlink.kernel import clock, flags, ids, jobs, policy
 from flowlink.kernel.flags import Flag
-from flowlink.notify import queries as notify
+from flowlink.notify import queries as notify, service as mails_service
 from flowlink.notify.ids import MAIL, MailId
 from flowlink.web import csv, lists
 from flowlink.web.forms import CheckboxField, Line
@@ -57,6 +57,16 @@ def show_jobs(request: Request, session: Db) -> Response:
         waiting=queue.waiting(session),
         failed=queue.failed(session),
     )
+
+
+@router.get("/admin/jobs.csv")
+def jobs_csv(session: Db) -> Response:
+    header = ["job", "cron", "next_at", "last_started_at", "last_ok", "last_result"]
+    rows = (
+        (job.name, job.cron, job.next_at, *queue.ending(job.last))
+        for job in queue.schedule(session, clock.now())
+    )
+    return csv.response("jobs.csv", header, rows)
 
 
 @router.get("/admin/jobs/{name}")
@@ -116,17 +126,24 @@ def mails_csv(session: Db, state: MailFilter = "") -> Response:
 
 
 @router.get("/admin/mails/{mail_id}")
-def mail(request: Request, session: Db, mail_id: str) -> Response:
+def mail(request: Request, session: Db, _: SecretReader, mail_id: str) -> Response:
     """One mail: its fate, its text, and its looks in a frame that can do nothing."""
     shown = notify.mail(session, mail_id=_mail_id(mail_id))
     return page(request, "insights/mail.html", mail=shown)
 
 
 @router.get("/admin/mails/{mail_id}/html")
-def mail_html(session: Db, mail_id: str) -> Response:
+def mail_html(session: Db, _: SecretReader, mail_id: str) -> Response:
     """The mail's own HTML, for the frame: no script, no request, no form leaves it."""
     shown = notify.mail(session, mail_id=_mail_id(mail_id))
     return HTMLResponse(shown.content.html, headers={"content-security-policy": MAIL_POLICY})
+
+
+@router.post("/admin/mails/{mail_id}/retry")
+def retry_mail(session: Db, actor: Operator, mail_id: str) -> Response:
+    key = _mail_id(mail_id)
+    mails_service.retry(session, mail_id=key, actor=actor.label, now=clock.now(), ip=actor.ip)
+    return see_other(f"/admin/mails/{mail_id}")
 
 
 @router.get("/admin/audit")
@@ -162,9 +179,22 @@ def show_settings(request: Request, session: Db, cursor: Cursor = None) -> Respo
     )
 
 
+@router.get("/admin/settings.csv")
+def settings_csv(session: Db) -> Response:
+    """Every change of a business number."""
+    header = ["name", "value", "effective_at", "reason", "actor", "at"]
+    rows = (
+        (row.name, row.value, row.effective_at, row.reason, row.actor, row.at)
+        for row in records.policy_history(session, limit=CSV_SIZE)
+    )
+    return csv.response("settings.csv", header, rows)
+
+
 @router.post("/admin/settings/flag")
 def switch_flag(session: Db, actor: Operator, form: Annotated[FlagForm, Form()]) -> Response:
-    flags.switch(session, flag=form.flag, on=form.on, actor=actor.label, now=clock.now())
+    flags.switch(
+        session, flag=form.flag, on=form.on, actor=actor.label, now=clock.now(), ip=actor.ip
+    )
     return see_other("/admin/settings")
 
 
@@ -179,6 +209,7 @@ def change_policy(session: Db, actor: Operator, form: Annotated[PolicyForm, Form
         reason=form.reason,
         now=clock.now(),
         effective_at=datetime.combine(starts, time.min, UTC) if starts else None,
+        ip=actor.ip,
     )
     return see_other("/admin/settings")
 

@@ -1,4 +1,4 @@
-"""Console pages about networks: what they send, who they are, and what there is to promote."""
+"""Console pages about networks: what they send, and who they are."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -6,15 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
-from flowlink.identity.deps import Operator
+from flowlink.identity.deps import Operator, SecretReader
 from flowlink.insights import inbox, quarantine
 from flowlink.kernel import clock, ids
-from flowlink.kernel.money import Money
-from flowlink.tracking import networks, offers
+from flowlink.tracking import networks
 from flowlink.tracking.ids import POSTBACK
-from flowlink.tracking.models import AmountUnit, Mode, Result
+from flowlink.tracking.models import AmountUnit, Result
 from flowlink.tracking.networks import NetworkIn
-from flowlink.tracking.offers import OfferIn
 from flowlink.web import csv, lists
 from flowlink.web.forms import Line
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
@@ -24,22 +22,8 @@ from flowlink.web.sessions import Db
 router = APIRouter()
 
 DAY = timedelta(days=1)
-WEEK = timedelta(days=7)
 RESULTS = tuple(result.value for result in Result)
 ResultFilter = Annotated[str, Query(pattern=f"^(|{'|'.join(RESULTS)})$")]
-
-
-class OfferForm(BaseModel):
-    """An offer as an operator fills it in; empty fields fall back to the policy, or to no limit."""
-
-    name: Line
-    network: Line
-    mode: Mode
-    destination: Annotated[str, Form(max_length=2000)]
-    share: Line = ""
-    cpc: Line = ""
-    budget: Line = ""
-    allowed_hosts: Annotated[str, Form(max_length=2000)] = ""
 
 
 class NetworkForm(BaseModel):
@@ -121,6 +105,23 @@ def show_networks(request: Request, session: Db) -> Response:
     return page(request, "insights/networks.html", networks=found)
 
 
+@router.get("/admin/networks.csv")
+def networks_csv(session: Db) -> Response:
+    header = ["network", "active", "offers", "postbacks_24h", "not_understood_24h", "last_at"]
+    rows = (
+        (
+            line.network.name,
+            line.network.active,
+            line.offers,
+            line.postbacks_24h,
+            line.waiting_24h,
+            line.last_at,
+        )
+        for line in inbox.networks(session, since=clock.now() - DAY)
+    )
+    return csv.response("networks.csv", header, rows)
+
+
 @router.post("/admin/networks")
 def add_network(session: Db, actor: Operator, form: Annotated[NetworkForm, Form()]) -> Response:
     given = NetworkIn(
@@ -133,41 +134,9 @@ def add_network(session: Db, actor: Operator, form: Annotated[NetworkForm, Form(
 
 
 @router.get("/admin/networks/{name}")
-def network(request: Request, session: Db, name: str) -> Response:
+def network(request: Request, session: Db, _: SecretReader, name: str) -> Response:
     """One network: how it speaks, and the address that it has to call."""
     found = networks.named(session, name)
     url = networks.url_of(found)
     latest = inbox.postbacks(session, network=found.name, limit=10)
     return page(request, "insights/network.html", network=found, url=url, latest=latest)
-
-
-@router.get("/admin/offers")
-def show_offers(request: Request, session: Db) -> Response:
-    """What partners can promote, and the form for another one."""
-    now = clock.now()
-    found = inbox.offers(session, now=now, since=now - WEEK)
-    names = inbox.network_names(session)
-    return page(request, "insights/offers.html", offers=found, networks=names)
-
-
-@router.post("/admin/offers")
-def add_offer(session: Db, actor: Operator, form: Annotated[OfferForm, Form()]) -> Response:
-    given = OfferIn(
-        name=form.name,
-        mode=form.mode,
-        destination=form.destination,
-        share_bps=_bps(form.share) if form.share else None,
-        cpc=Money.parse(form.cpc) if form.cpc else None,
-        budget=Money.parse(form.budget) if form.budget else None,
-        allowed_hosts=form.allowed_hosts.split(),
-    )
-    found = networks.named(session, form.network)
-    offers.create(
-        session, given=given, network=found, actor=actor.label, now=clock.now(), ip=actor.ip
-    )
-    return see_other("/admin/offers")
-
-
-def _bps(percent: str) -> int:
-    """A percentage as typed, such as `60` or `62.5`: it has as many hundredths as basis points."""
-    return Money.parse(percent.strip().removesuffix("%")).cents

@@ -20,7 +20,7 @@ class TermsOut(BaseModel):
 
 class OfferOut(BaseModel):
     headline_cpc: float
-    epc_7d: float | None
+    epc_7d: float
     terms: TermsOut
 
 
@@ -81,7 +81,7 @@ def _offer(offer: CurrentOffer | None) -> OfferOut | None:
         return None
     return OfferOut(
         headline_cpc=_euros(offer.headline_cpc),
-        epc_7d=None if offer.epc_7d is None else _euros(offer.epc_7d),
+        epc_7d=_euros(offer.epc_7d or Money.zero()),
         terms=TermsOut(mode=str(offer.terms.mode)),
     )
 

@@ -14,19 +14,29 @@ from flowlink.kernel.money import Money
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import queries as payouts
-from flowlink.payouts.models import Commission
+from flowlink.payouts import click_queries, queries as payouts
+from flowlink.payouts.click_queries import AccrualLine
+from flowlink.payouts.models import Commission, Zero
 from flowlink.risk import queries as risk
 from flowlink.risk.models import Hold
-from flowlink.tracking.models import Conversion, Offer
+from flowlink.tracking.models import Conversion, Link, Mode, Offer
 
 DAYS = 90
 SHOWN = 20
+ACCRUALS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """An offer on which the partner's clicks earn nothing now, and why."""
+
+    offer: str
+    reason: Zero
 
 
 @dataclass(frozen=True)
 class Earnings:
-    """The earnings page. Gross is the partner's share of the sales of the last 90 days."""
+    """The earnings page. Gross is the share of sales and the paid clicks of the last 90 days."""
 
     partner: Partner
     balances: payouts.Balances
@@ -38,6 +48,8 @@ class Earnings:
     methods: Sequence[payouts.SavedMethod]
     holds: Sequence[Hold]
     trends: PartnerTrends
+    accruals: Sequence[AccrualLine]
+    stopped: Sequence[Stopped]
 
 
 @dataclass(frozen=True)
@@ -75,20 +87,33 @@ def earnings(session: Session, *, partner_id: PartnerId, now: datetime) -> Earni
         methods=payouts.methods(session, partner_id),
         holds=risk.holds_of(session, partner_id),
         trends=shown,
+        accruals=click_queries.accruals(session, partner_id=partner_id, limit=ACCRUALS_SHOWN),
+        stopped=stopped(session, partner_id=partner_id, now=now),
     )
 
 
+def stopped(session: Session, *, partner_id: PartnerId, now: datetime) -> Sequence[Stopped]:
+    """The cpc offers of the partner's live links on which clicks earn nothing now."""
+    live = select(Link.offer_id).where(Link.partner_id == partner_id, Link.disabled_at.is_(None))
+    rows = select(Offer).where(Offer.id.in_(live), Offer.mode == Mode.CPC).order_by(Offer.name)
+    mine = session.scalars(rows).all()
+    found = click_queries.stops(session, offers_shown=mine, partner_id=partner_id, now=now)
+    return [Stopped(offer.name, found[offer.id]) for offer in mine if offer.id in found]
+
+
 def earned_since(session: Session, *, partner_id: PartnerId, start: date) -> Money:
-    """The partner's share of the sales from this UTC day on that were confirmed."""
+    """The partner's share of the confirmed sales from this UTC day on, and their paid clicks."""
+    at = datetime.combine(start, time.min, UTC)
     share = (
         select(func.sum(Commission.share_micro))
         .join(Conversion, Conversion.id == Commission.conversion_id)
         .where(
             Commission.partner_id == partner_id,
-            Conversion.occurred_at >= datetime.combine(start, time.min, UTC),
+            Conversion.occurred_at >= at,
         )
     )
-    return Money(int(session.scalar(share) or 0))
+    clicks = click_queries.earned(session, partner_id=partner_id, since=at)
+    return Money(int(session.scalar(share) or 0)) + clicks
 
 
 def sales(

@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.kernel.errors import NotFound
 from flowlink.kernel.money import Money
-from flowlink.tracking.models import Conversion, Link, LinkDayCount, Network, Offer, Postback
+from flowlink.tracking import budgets, postbacks as tracking
+from flowlink.tracking.models import (
+    Conversion,
+    Link,
+    LinkDayCount,
+    Network,
+    Offer,
+    Postback,
+    Stop,
+)
 
-
-class UnknownPostback(NotFound):
-    message = "There is no such postback."
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class PostbackPage:
     """One postback whole: the raw request as it came, its key taken out, and what it led to."""
 
     line: PostbackLine
+    fields: Sequence[tuple[str, str]]
     content_type: str
     body: str
     key_ok: bool
@@ -67,6 +75,8 @@ class OfferLine:
     clicks_7d: int
     conversions_7d: int
     gross_7d: Money
+    left: Money
+    stopped: Stop | None
 
 
 def postbacks(
@@ -94,14 +104,15 @@ def postbacks(
 
 
 def postback(session: Session, postback_id: UUID) -> PostbackPage:
-    """:raises UnknownPostback:"""
+    """:raises tracking.UnknownPostback:"""
     rows = select(Postback, Network.name).outerjoin(Network, Network.id == Postback.network_id)
     found = session.execute(rows.where(Postback.id == postback_id)).one_or_none()
     if found is None:
-        raise UnknownPostback
+        raise tracking.UnknownPostback
     row, name = found
     return PostbackPage(
         line=_line(row, name),
+        fields=parse_qsl(row.query, keep_blank_values=True, errors="replace"),
         content_type=row.content_type,
         body=row.body.decode("utf-8", "backslashreplace"),
         key_ok=row.key_ok,
@@ -150,8 +161,9 @@ def networks(session: Session, *, since: datetime) -> Sequence[NetworkLine]:
     return [NetworkLine(*row) for row in session.execute(rows)]
 
 
-def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[OfferLine]:
-    """By name; counts since `since`, which the screen calls 7 days."""
+def offers(session: Session, *, now: datetime) -> Sequence[OfferLine]:
+    """By name."""
+    since = now - WEEK
     clicks = (
         select(Link.offer_id, func.sum(LinkDayCount.valid).label("count"))
         .join(LinkDayCount, LinkDayCount.link == Link.number)
@@ -180,11 +192,20 @@ def offers(session: Session, *, now: datetime, since: datetime) -> Sequence[Offe
     rows = rows.join(Network, Network.id == Offer.network_id)
     for part in (links, clicks, sold):
         rows = rows.outerjoin(part, part.c.offer_id == Offer.id)
+    found = session.execute(rows.order_by(Offer.name)).all()
+    left = budgets.left(session, [row[0].id for row in found])
     return [
-        OfferLine(offer, name, live, int(clicked), conversions, Money(int(gross), offer.currency))
-        for offer, name, live, clicked, conversions, gross in session.execute(
-            rows.order_by(Offer.name)
+        OfferLine(
+            offer=offer,
+            network=name,
+            links=live,
+            clicks_7d=int(clicked),
+            conversions_7d=conversions,
+            gross_7d=Money(int(gross), offer.currency),
+            left=left[offer.id],
+            stopped=budgets.stop_of(offer, left=left[offer.id], now=now),
         )
+        for offer, name, live, clicked, conversions, gross in found
     ]
 
 

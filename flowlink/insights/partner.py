@@ -9,7 +9,7 @@ from flowlink.insights import earnings, portal, statement, trail
 from flowlink.kernel import clock, ids
 from flowlink.partners import queries as partners
 from flowlink.partners.deps import CurrentPartner
-from flowlink.payouts import ids as payout_ids, queries as payouts
+from flowlink.payouts import click_queries, ids as payout_ids, queries as payouts
 from flowlink.payouts.deps import CurrentPolicy
 from flowlink.tracking.ids import CONVERSION
 from flowlink.web import csv, lists
@@ -22,6 +22,7 @@ router = APIRouter(include_in_schema=False)
 TEMPLATES = {
     trail.ConversionTrail: "conversion",
     trail.ClickTrail: "click",
+    trail.AccrualTrail: "accrual",
     trail.WithdrawalTrail: "withdrawal",
     trail.ReleaseTrail: "release",
     trail.EntryTrail: "entry",
@@ -121,6 +122,25 @@ def sales_csv(session: Db, partner_id: CurrentPartner) -> Response:
         for sale in found
     )
     return csv.response("sales.csv", header, rows)
+
+
+@router.get("/partners/accruals")
+def accruals(
+    request: Request, session: Db, partner_id: CurrentPartner, cursor: Cursor = None
+) -> Response:
+    """Clicks that were paid, hour by hour, and why others were not."""
+    found = click_queries.accruals(
+        session, partner_id=partner_id, before=lists.before(cursor), limit=SIZE + 1
+    )
+    cut = lists.cut(found, key=lambda line: line.accrual.id)
+    return page(request, "insights/accruals.html", accruals=cut)
+
+
+@router.get("/partners/accruals.csv")
+def accruals_csv(session: Db, partner_id: CurrentPartner) -> Response:
+    found = click_queries.accruals(session, partner_id=partner_id, limit=CSV_SIZE)
+    rows = (statement.accrual_cells(line) for line in found)
+    return csv.response("accruals.csv", statement.ACCRUAL_HEADER, rows)
 
 
 @router.get("/partners/withdrawals.csv")

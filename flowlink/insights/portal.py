@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.insights import earnings
@@ -52,6 +52,7 @@ class Portal:
     offers: Sequence[Offer]
     offer: tracking.CurrentOffer | None
     has_method: bool
+    stopped: Sequence[earnings.Stopped]
 
     @property
     def offer_choices(self) -> Sequence[tuple[str, str]]:
@@ -77,9 +78,10 @@ def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
         clicks=tracking.clicks_of(session, partner_id=partner_id, limit=LATEST),
         sales=earnings.sales(session, partner_id=partner_id, limit=LATEST),
         holds=risk.holds_of(session, partner_id),
-        offers=_offers(session),
+        offers=_offers(session, now),
         offer=tracking.current_offer(session, now),
         has_method=bool(payouts.methods(session, partner_id)),
+        stopped=earnings.stopped(session, partner_id=partner_id, now=now),
     )
 
 
@@ -128,5 +130,6 @@ def _clicks_today(session: Session, partner: Partner, now: datetime) -> int:
     return session.scalar(counted) or 0
 
 
-def _offers(session: Session) -> Sequence[Offer]:
-    return session.scalars(select(Offer).where(Offer.active).order_by(Offer.name)).all()
+def _offers(session: Session, now: datetime) -> Sequence[Offer]:
+    going_on = or_(Offer.ends_at.is_(None), Offer.ends_at > now)
+    return session.scalars(select(Offer).where(Offer.active, going_on).order_by(Offer.name)).all()

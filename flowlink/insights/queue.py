@@ -72,6 +72,11 @@ def schedule(session: Session, now: datetime) -> Sequence[ScheduledJob]:
     ]
 
 
+def ending(run: JobRun | None) -> tuple[datetime | None, bool | None, str]:
+    """How a run went, for a row of a list."""
+    return (run.started_at, run.ok, run.result) if run else (None, None, "")
+
+
 def listeners() -> Sequence[Listener]:
     """Every registered handler by event."""
     found = [

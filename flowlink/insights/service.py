@@ -1,4 +1,4 @@
-"""What an operator does to jobs: what the schedule does, and a line in the audit log."""
+"""What an operator does by hand: what the schedule does, and a line in the audit log."""
 
 from datetime import datetime
 

@@ -11,11 +11,25 @@ from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.accounts import PARTNER_KINDS, AccountKind, account
 from flowlink.ledger.queries import Line, Lines
+from flowlink.payouts.click_queries import AccrualLine
+from flowlink.payouts.ids import ACCRUAL
 from flowlink.web import lists
 from flowlink.web.paging import Page, cursor_encode
 
 ALL = "all"
 _KINDS = {"reserved": AccountKind.RESERVE}  # the others are called alike on page and in ledger
+ACCRUAL_HEADER = [
+    "accrual",
+    "hour",
+    "offer",
+    "version",
+    "price_eur",
+    "paid_clicks",
+    "amount_eur",
+    "unpaid_clicks",
+    "reasons",
+    "posted_at",
+]
 LINE_HEADER = ["entry", "at", "account", "what", "amount", "currency", "balance_after", "source"]
 
 
@@ -44,6 +58,27 @@ def line_cells(line: Line) -> Sequence[object]:
         line.balance_after,
         line.source,
     )
+
+
+def accrual_cells(line: AccrualLine) -> Sequence[object]:
+    """Paid clicks as a row of the CSV."""
+    return (
+        ids.public(ACCRUAL, line.accrual.id),
+        line.accrual.hour,
+        line.offer,
+        line.accrual.version,
+        line.price.decimal(),
+        line.paid,
+        line.accrual.amount.decimal(),
+        line.unpaid,
+        refused(line),
+        line.accrual.posted_at,
+    )
+
+
+def refused(line: AccrualLine) -> str:
+    """How many clicks earned nothing and why, in the words of the CSV."""
+    return " ".join(f"{reason}:{number}" for reason, number in sorted(line.zeros.items()))
 
 
 def days(trends: PartnerTrends) -> Iterator[Sequence[object]]:

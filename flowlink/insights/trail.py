@@ -1,11 +1,14 @@
-"""One euro as its partner sees it: click, postback, conversion, commission, reserve, payout."""
+"""One euro as its partner sees it: click, postback, conversion, commission, reserve, payout.
+
+Or, where clicks are paid: click, accrual, reserve, payout.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from flowlink.insights import sources
@@ -16,13 +19,14 @@ from flowlink.ledger import queries as ledger
 from flowlink.ledger.queries import EntryView
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import queries as payouts
-from flowlink.payouts.ids import PREFIX as WITHDRAWAL, WithdrawalId
-from flowlink.payouts.models import ReserveLot, ReserveShare
-from flowlink.tracking import clickid, queries as tracking
+from flowlink.payouts import click_queries, queries as payouts
+from flowlink.payouts.click_queries import AccrualLine, ClickMoney
+from flowlink.payouts.ids import ACCRUAL, PREFIX as WITHDRAWAL, WithdrawalId
+from flowlink.payouts.models import Accrual, ReserveLot, ReserveShare
+from flowlink.tracking import clickid, offers, queries as tracking
 from flowlink.tracking.clickid import ClickRef
-from flowlink.tracking.ids import CONVERSION
-from flowlink.tracking.models import Conversion, Link
+from flowlink.tracking.ids import CONVERSION, OfferId
+from flowlink.tracking.models import Conversion, Link, Mode
 
 ENTRY = "ent"
 LATER_SHOWN = 3
@@ -45,13 +49,28 @@ class ConversionTrail:
 
 @dataclass(frozen=True)
 class ClickTrail:
-    """A click and the sales it led to, mostly none. `click` is missing while its row is late."""
+    """A click and the sales it led to, mostly none. `click` is missing while its row is late.
+
+    `pays` says whether the offer paid for clicks at that moment, `money` what came of it.
+    """
 
     token: str
     at: datetime
     click: tracking.ClickLine | None
     link: Link | None
     sales: Sequence[Conversion]
+    pays: bool
+    money: ClickMoney | None
+
+
+@dataclass(frozen=True)
+class AccrualTrail:
+    """Paid clicks of an hour. `later` are the withdrawals since they were credited."""
+
+    line: AccrualLine
+    entry: EntryView | None
+    release_on: date | None
+    later: Sequence[payouts.WithdrawalLine]
 
 
 @dataclass(frozen=True)
@@ -64,11 +83,12 @@ class WithdrawalTrail:
 
 @dataclass(frozen=True)
 class ReleaseTrail:
-    """A release of reserve and the sales that it had been kept from."""
+    """A release of reserve and the sales and paid clicks that it had been kept from."""
 
     entry: EntryView
     amount: Money
     sales: Sequence[tuple[Conversion, Money]]
+    clicks: Sequence[AccrualLine]
 
 
 @dataclass(frozen=True)
@@ -79,11 +99,11 @@ class EntryTrail:
     amount: Money
 
 
-Trail = ConversionTrail | ClickTrail | WithdrawalTrail | ReleaseTrail | EntryTrail
+Trail = ConversionTrail | ClickTrail | AccrualTrail | WithdrawalTrail | ReleaseTrail | EntryTrail
 
 
 def find(session: Session, *, partner: Partner, name: str) -> Trail:
-    """The trail of an entry, conversion, withdrawal or click of this partner.
+    """The trail of an entry, conversion, accrual, withdrawal or click of this partner.
 
     :raises NotFound: no such thing, or somebody else's.
     """
@@ -92,6 +112,8 @@ def find(session: Session, *, partner: Partner, name: str) -> Trail:
         return _of_entry(session, partner, ids.parse(ENTRY, name))
     if prefix == CONVERSION:
         return _of_conversion(session, partner, ids.parse(CONVERSION, name))
+    if prefix == ACCRUAL:
+        return _of_accrual(session, partner, Accrual.id == ids.parse(ACCRUAL, name))
     if prefix == WITHDRAWAL:
         return _of_withdrawal(session, partner, ids.parse(WITHDRAWAL, name))
     return _of_click(session, partner, name)
@@ -103,11 +125,26 @@ def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionT
         raise NoTrail
     money = payouts.trail(session, key)
     number = known.conversion.click_id
+    credited = [step.posted_at for step in money.steps if step.entry_id] if money else []
     return ConversionTrail(
         known=known,
         clicked_at=None if number is None else clickid.at(number),
         money=money,
-        later=_later(session, partner, money),
+        later=_later(session, partner, credited[-1] if credited else None),
+    )
+
+
+def _of_accrual(session: Session, partner: Partner, where: ColumnElement[bool]) -> AccrualTrail:
+    line = click_queries.accrual(session, where)
+    accrual = line.accrual
+    if accrual.partner_id != partner.id:
+        raise NoTrail
+    lot = session.get(ReserveLot, accrual.lot_id) if accrual.lot_id else None
+    return AccrualTrail(
+        line=line,
+        entry=ledger.entry(session, accrual.entry_id) if accrual.entry_id else None,
+        release_on=lot.release_on if lot else None,
+        later=_later(session, partner, accrual.posted_at if accrual.entry_id else None),
     )
 
 
@@ -124,6 +161,8 @@ def _of_entry(session: Session, partner: Partner, entry_id: UUID) -> Trail:
         return _of_withdrawal(session, partner, key)
     if word == "release":
         return _of_release(session, found)
+    if word == "clicks":
+        return _of_accrual(session, partner, Accrual.entry_id == entry_id)
     return EntryTrail(found, _moved(found))
 
 
@@ -155,21 +194,30 @@ def _of_release(session: Session, entry: EntryView) -> ReleaseTrail:
         .limit(SALES_SHOWN)
     )
     sales = [(sale, Money(micro, sale.currency)) for sale, micro in session.execute(rows)]
-    return ReleaseTrail(entry, _moved(entry), sales)
+    clicks = click_queries.accruals(session, lot_id=lot_id, limit=SALES_SHOWN) if lot_id else []
+    return ReleaseTrail(entry, _moved(entry), sales, clicks)
 
 
 def _of_click(session: Session, partner: Partner, token: str) -> ClickTrail:
     ref = clickid.read(token)
     if ref is None or ref.partner != partner.number:
         raise NoTrail
+    link = _link(session, ref)
     sales = select(Conversion).where(Conversion.click_id == ref.number).order_by(Conversion.id)
     return ClickTrail(
         token=token,
         at=clickid.at(ref.number),
         click=tracking.click(session, ref),
-        link=_link(session, ref),
+        link=link,
         sales=session.scalars(sales).all(),
+        pays=link is not None and _pays(session, link, clickid.at(ref.number)),
+        money=click_queries.click_money(session, partner_id=partner.id, number=ref.number),
     )
+
+
+def _pays(session: Session, link: Link, at: datetime) -> bool:
+    """Whether the link's offer paid for clicks at that moment."""
+    return offers.in_force(session, offer_id=OfferId(link.offer_id), at=at).mode == Mode.CPC
 
 
 def _link(session: Session, ref: ClickRef) -> Link | None:
@@ -177,12 +225,11 @@ def _link(session: Session, ref: ClickRef) -> Link | None:
 
 
 def _later(
-    session: Session, partner: Partner, money: payouts.Trail | None
+    session: Session, partner: Partner, credited_at: datetime | None
 ) -> Sequence[payouts.WithdrawalLine]:
-    """The first withdrawals after the sale's money was credited."""
-    credited = [step.posted_at for step in money.steps if step.entry_id] if money else []
-    if not credited:
+    """The first withdrawals after the money was credited."""
+    if credited_at is None:
         return []
     lines = payouts.withdrawals(session, PartnerId(partner.id), limit=200)
-    since = [line for line in lines if line.created_at >= credited[-1]]
+    since = [line for line in lines if line.created_at >= credited_at]
     return since[-LATER_SHOWN:][::-1]

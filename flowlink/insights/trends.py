@@ -5,13 +5,24 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, cast, func, literal, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    String,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import MICRO_PER_CENT, Money
 from flowlink.partners.models import Partner
-from flowlink.payouts.models import Commission, State, Withdrawal
+from flowlink.payouts.models import Accrual, Commission, State, Withdrawal
 from flowlink.tracking.models import Conversion, DayCount, Postback, Result, Status
 
 
@@ -78,16 +89,21 @@ def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
 def of_partner(
     session: Session, *, partner_id: Any, number: int, now: datetime, days: int = 90
 ) -> PartnerTrends:
-    """One partner's clicks, and their share of the sales that were confirmed since."""
+    """One partner's clicks; their share of the sales that were confirmed, and paid clicks."""
     span, start = _span(now, days)
     earned = (
         _daily(Conversion.occurred_at, start, literal("earned"), func.sum(Commission.share_micro))
         .join(Commission, Commission.conversion_id == Conversion.id)
         .where(Commission.partner_id == partner_id)
     )
+    clicks = _daily(Accrual.hour, start, literal("clicks"), func.sum(Accrual.amount_micro)).where(
+        Accrual.partner_id == partner_id
+    )
+    found = _series(session, union_all(earned, clicks), span, ["earned", "clicks"])
+    both = zip(found.values["earned"], found.values["clicks"], strict=True)
     return PartnerTrends(
         clicks=_clicks(session, span, DayCount.partner == number),
-        earned=_series(session, earned, span, ["earned"]),
+        earned=Series(span, {"earned": [shares + paid for shares, paid in both]}),
     )
 
 
@@ -130,7 +146,7 @@ def _daily(
 
 
 def _series(
-    session: Session, rows: Select[Any], span: Sequence[date], names: Sequence[str]
+    session: Session, rows: Executable, span: Sequence[date], names: Sequence[str]
 ) -> Series:
     """The rows laid out along the days, zeros where nothing happened."""
     found = {(day, name): int(figure or 0) for day, name, figure in session.execute(rows)}

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Connection,
     DateTime,
@@ -91,19 +92,28 @@ def engine() -> Engine:
     return _process.engine
 
 
-def dsn() -> str:
-    """What psycopg itself needs to reach the same database in the same role."""
-    url = engine().url
-    rest = {name: value for name, value in url.query.items() if isinstance(value, str)}
+def conninfo(url: str | URL, *, without: str = "", **more: str) -> str:
+    """What libpq itself needs to reach `url`: it does not read all that a URL builder writes.
+
+    `without` names a part to leave out, such as a password that goes another way.
+    """
+    parts = make_url(url)
+    rest = {name: value for name, value in parts.query.items() if isinstance(value, str)}
     plain = {
-        "dbname": url.database,
-        "user": url.username,
-        "password": url.password,
-        "host": url.host,
-        "port": url.port,
+        "dbname": parts.database,
+        "user": parts.username,
+        "password": parts.password,
+        "host": parts.host,
+        "port": parts.port,
     }
     given = {name: value for name, value in plain.items() if value is not None}
-    return make_conninfo("", **(rest | given | {"options": _OPTIONS}))
+    given.pop(without, None)
+    return make_conninfo("", **(rest | given | more))
+
+
+def dsn() -> str:
+    """What psycopg itself needs to reach the same database in the same role."""
+    return conninfo(engine().url, options=_OPTIONS)
 
 
 def _open() -> Session:

@@ -42,4 +42,7 @@ class Invalid(FlowlinkError):
 
 
 class LimitReached(FlowlinkError):
+    """`retry_after_s`: in how many seconds the next attempt is open."""
+
     message = "Too many attempts. Please try again later."
+    retry_after_s: int = 60

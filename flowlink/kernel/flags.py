@@ -23,9 +23,11 @@ def on(session: Session, flag: Flag) -> bool:
     return row.on if row else bool(getattr(settings.current(), flag.value.lower()))
 
 
-def switch(session: Session, *, flag: Flag, on: bool, actor: str, now: datetime) -> None:
+def switch(
+    session: Session, *, flag: Flag, on: bool, actor: str, now: datetime, ip: str = ""
+) -> None:
     """Switch the flag for everybody, from now on."""
     values = {"on": on, "actor": actor, "at": now}
     row = insert(FlagRow).values(name=flag.value, **values)
     session.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
-    audit.record(session, actor, "switched flag", flag.value, now, on=on)
+    audit.record(session, actor, "switched flag", flag.value, now, ip, on=on)

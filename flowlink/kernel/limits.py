@@ -15,15 +15,19 @@ def hit(key: str, limit: int, window_s: int, now: datetime) -> None:
 
     :raises LimitReached: more than `limit` attempts in this window of `window_s` seconds.
     """
-    start = datetime.fromtimestamp(now.timestamp() // window_s * window_s, UTC)
-    row = insert(RateLimit).values(key=key, window_start=start, count=1)
+    start_s = int(now.timestamp()) // window_s * window_s
+    row = insert(RateLimit).values(
+        key=key, window_start=datetime.fromtimestamp(start_s, UTC), count=1
+    )
     counted = row.on_conflict_do_update(
         index_elements=["key", "window_start"], set_={"count": RateLimit.count + 1}
     ).returning(RateLimit.count)
     with db.write() as session:
         count = session.scalars(counted).one()
     if count > limit:
-        raise LimitReached
+        refusal = LimitReached()
+        refusal.retry_after_s = start_s + window_s - int(now.timestamp())
+        raise refusal
 
 
 def forget_old(now: datetime) -> int:

@@ -26,8 +26,7 @@ def head() -> str:
 
 def is_current(url: str) -> bool:
     """Whether the database has this code's schema. Cheap: Alembic is not imported for it."""
-    plain = db.normal_url(url).replace("postgresql+psycopg://", "postgresql://", 1)
-    with psycopg.connect(plain) as connection:
+    with psycopg.connect(db.conninfo(url)) as connection:
         if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
             return False
         return connection.execute("SELECT version_num FROM alembic_version").fetchone() == (head(),)

@@ -131,6 +131,32 @@ class Money:
         return other.micro
 
 
+def parse_exact(text: str) -> Money:
+    """Euros to the millionth, as for prices of clicks.
+
+    :raises BadAmount: no such number, finer than a millionth, or beyond a billion.
+    """
+    try:
+        number = Decimal(text.strip().replace(",", "."))
+    except InvalidOperation:
+        raise BadAmount from None
+    amount = Money.exact(number)
+    if amount.decimal() != number:
+        raise BadAmount
+    return amount
+
+
+def parse_share(text: str) -> int:
+    """A fraction of one such as `0.30`, as basis points (3000).
+
+    :raises BadAmount: below zero, above one, or finer than four decimals.
+    """
+    micro = parse_exact(text).micro
+    if micro % 100 or not 0 <= micro <= MICRO:
+        raise BadAmount
+    return micro // 100
+
+
 def split(total: Money, weights: Sequence[int]) -> list[Money]:
     """Divide by weight and lose nothing: leftover millionths go to the largest remainders first."""
     whole = sum(weights)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from flowlink.kernel import audit, settings
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.models import PolicyRow
-from flowlink.kernel.money import BadAmount, Money
+from flowlink.kernel.money import BadAmount, Money, parse_exact, parse_share
 
 
 class UnknownPolicy(Invalid):
@@ -63,12 +63,11 @@ def _count(text: str) -> int:
     return number
 
 
-def _bps(text: str) -> int:
-    """A fraction of one such as `0.30`, as basis points."""
-    bps = Money.parse(text).cents * 100
-    if not 0 <= bps <= 10_000:
+def _price(text: str) -> Money:
+    price = parse_exact(text)
+    if price.micro < 0:
         raise BadPolicyValue
-    return bps
+    return price
 
 
 def _methods(text: str) -> tuple[str, ...]:
@@ -93,11 +92,11 @@ NAMES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
         "payout_approval_threshold_eur",
         _money,
     ),
-    "PAYOUT_RESERVE_PCT": ("reserve_bps", "payout_reserve_pct", _bps),
+    "PAYOUT_RESERVE_PCT": ("reserve_bps", "payout_reserve_pct", parse_share),
     "PAYOUT_RELEASE_DAYS": ("release_days", "payout_release_days", _count),
-    "DEFAULT_EPC_EUR": ("default_epc", "default_epc_eur", _money),
-    "PARTNER_SHARE_PCT": ("partner_share_bps", "partner_share_pct", _bps),
-    "BYOP_DEFAULT_REVSHARE_PCT": ("byop_share_bps", "byop_default_revshare_pct", _bps),
+    "DEFAULT_EPC_EUR": ("default_epc", "default_epc_eur", _price),
+    "PARTNER_SHARE_PCT": ("partner_share_bps", "partner_share_pct", parse_share),
+    "BYOP_DEFAULT_REVSHARE_PCT": ("byop_share_bps", "byop_default_revshare_pct", parse_share),
     "RISK_VELOCITY_MAX_CLICKS_10M": (
         "risk_velocity_max_clicks_10m",
         "risk_velocity_max_clicks_10m",
@@ -136,6 +135,7 @@ def change(
     reason: str,
     now: datetime,
     effective_at: datetime | None = None,
+    ip: str = "",
 ) -> None:
     """Let `name` be `value` from `effective_at` (now, unless a later moment is given).
 
@@ -163,6 +163,7 @@ def change(
         "changed policy",
         name,
         now,
+        ip,
         value=value,
         reason=reason,
         effective_at=starts_at.isoformat(),

@@ -1,6 +1,7 @@
 """Settings: where and with which secrets. Read once; the only reader of the environment."""
 
 import secrets
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from flowlink.kernel.money import BadAmount, Money
+from flowlink.kernel.money import BadAmount, Money, parse_exact, parse_share
 
 SHORTEST_SECRET = 24
 _DEFAULT_SECRETS = {"change-me", "changeme", "secret", "admin"}
@@ -86,25 +87,22 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator(
-        "payout_min_eur", "payout_approval_threshold_eur", "default_epc_eur", mode="before"
-    )
+    @field_validator("payout_min_eur", "payout_approval_threshold_eur", mode="before")
     @classmethod
     def _euros(cls, value: object) -> object:
-        return _amount(value) if isinstance(value, str) else value
+        return _read(Money.parse, value)
+
+    @field_validator("default_epc_eur", mode="before")
+    @classmethod
+    def _price(cls, value: object) -> object:
+        return _read(parse_exact, value)
 
     @field_validator(
         "payout_reserve_pct", "partner_share_pct", "byop_default_revshare_pct", mode="before"
     )
     @classmethod
-    def _fraction(cls, value: object) -> object:
-        """A fraction of one such as `0.30`, kept as basis points (3000)."""
-        if not isinstance(value, str):
-            return value
-        bps = _amount(value).cents * 100
-        if not 0 <= bps <= 10_000:
-            raise ValueError("a share lies between 0 and 1")
-        return bps
+    def _share(cls, value: object) -> object:
+        return _read(parse_share, value)
 
     @field_validator("base_url")
     @classmethod
@@ -145,10 +143,12 @@ class Settings(BaseSettings):
         return self.url.startswith("https://")
 
 
-def _amount(text: str) -> Money:
-    """What the setting says, with an error of the kind that a settings' reader expects."""
+def _read(reader: Callable[[str], object], value: object) -> object:
+    """What the text says, with an error of the kind that a settings' reader expects."""
+    if not isinstance(value, str):
+        return value
     try:
-        return Money.parse(text)
+        return reader(value)
     except BadAmount as error:
         raise ValueError(str(error)) from None
 

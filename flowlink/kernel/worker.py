@@ -9,7 +9,7 @@ import psycopg
 from procrastinate import JobContext, PsycopgConnector, RetryStrategy
 from sqlalchemy.exc import OperationalError
 
-from flowlink.kernel import clock, db, events, jobs, logs
+from flowlink.kernel import clock, db, events, jobs, logs, settings
 
 MISSED_RUN_S_MAX = 3 * 24 * 3600  # a daily job missed while the machine was off still runs
 POLL_S = 1.0
@@ -32,7 +32,8 @@ def application() -> procrastinate.App:
 
 
 def _task(app: procrastinate.App, name: str, retries: int) -> Any:
-    retry = RetryStrategy(max_attempts=retries, exponential_wait=3)
+    # To procrastinate, no attempts at most means no end of attempts.
+    retry = RetryStrategy(max_attempts=retries, exponential_wait=3) if retries else False
 
     @app.task(name=name, queue=jobs.QUEUE, retry=retry, pass_context=True)
     def perform(_: JobContext, /, timestamp: int | None = None, **args: Any) -> None:
@@ -43,10 +44,21 @@ def _task(app: procrastinate.App, name: str, retries: int) -> Any:
 
 def work(stop: threading.Event) -> None:
     """Work until `stop` is set; a running task is let finish."""
+    catch_up()
     outbox = threading.Thread(target=_deliver_until, args=(stop,), name="outbox", daemon=True)
     outbox.start()
     asyncio.run(_run_until(stop))
     outbox.join(timeout=5)
+
+
+def catch_up() -> None:
+    """Queue the whole schedule once where the clock was moved: real time will not bring it."""
+    if not settings.current().flowlink_clock_offset_s:
+        return
+    with db.write() as session:
+        for job in jobs.JOBS.values():
+            if job.cron:
+                jobs.enqueue(session, job.name, {}, coalesce=True)
 
 
 async def _run_until(stop: threading.Event) -> None:

@@ -23,7 +23,7 @@ debited: what we owe is positive, what we own negative.
 | payment:<network>:<id> | network_payment | network_payment: bank, paypal -> network_receivable |
 | budget:<offer>:<id> | budget | budget: commission_expense -> click_budget |
 | | | budget_back: click_budget -> commission_expense |
-| clicks:<partner>:<offer>:<hour> | clicks | clicks: click_budget -> available, held, reserve |
+| clicks:<partner>:<offer>:<hour>:<n> | clicks | clicks: click_budget -> available, held, reserve |
 | | | clicks_back: available, held, reserve, debt -> click_budget |
 | any that gives to a partner | | debt_repaid: what it comes from -> debt |
 | correction:<ticket> | correction | correction: any -> any |

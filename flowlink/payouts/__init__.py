@@ -1,8 +1,9 @@
-"""What partners are owed. Owns: commission, reserve lot, payout method, withdrawal.
+"""What partners are owed. Owns: commission, accrual, reserve lot, payout method, withdrawal.
 
-Promises: each revision of a conversion is posted exactly once, as differences; `available` never
-falls below zero; of every withdrawal the money is either set aside, sent or given back; and who
-asked for a withdrawal never approves it. Each promise is a constraint too.
+Promises: each revision of a conversion is posted exactly once, as differences; each click is paid
+at most once, under the terms it was made under, and never beyond its offer's budget and caps;
+`available` never falls below zero; of every withdrawal the money is either set aside, sent or
+given back; and who asked for a withdrawal never approves it. Each promise is a constraint too.
 
 Whatever moves a partner's money first locks that partner's standing (`risk.lock_hold`), then
 reads the balances, then posts. The withdrawal's own row is locked before the standing.

@@ -15,13 +15,12 @@ from flowlink.payouts.queries import WithdrawalLine
 from flowlink.web import csv, lists
 from flowlink.web.amounts import money_json
 from flowlink.web.forms import Line, Paragraph
-from flowlink.web.lists import SIZE, Cursor
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Format
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
 PENDING = "/ops/payouts/pending"
 JOURNAL = "/admin/payouts"
-CSV_SIZE = 100_000
 
 router = APIRouter(dependencies=[Depends(require_operator)], include_in_schema=False)
 
@@ -35,12 +34,20 @@ class ReferenceForm(BaseModel):
 
 
 @router.get(PENDING)
-def show_pending(request: Request, session: Db) -> Response:
+def show_pending(
+    request: Request, session: Db, cursor: Cursor = None, format_: Format = ""
+) -> Response:
     """What waits for somebody to approve or pay it, the longest wait first."""
-    found = queries.pending(session)
+    if format_ == "csv":
+        rows = (_cells(line) for line in queries.pending(session, limit=CSV_SIZE))
+        return csv.response("withdrawals.csv", _HEADER, rows)
+    found = queries.pending(session, after=lists.before(cursor), limit=SIZE + 1)
+    shown = lists.cut(found, key=lambda line: line.id)
     if wants_json(request):
-        return JSONResponse({"withdrawals": [_json(line) for line in found]})
-    return page(request, "payouts/pending.html", withdrawals=found, total=queries.total(found))
+        lines = [_json(line) for line in shown.items]
+        return JSONResponse({"withdrawals": lines, "next": shown.next})
+    waiting = queries.waiting(session)
+    return page(request, "payouts/pending.html", withdrawals=shown, waiting=waiting)
 
 
 @router.get(JOURNAL)
@@ -48,7 +55,7 @@ def show_journal(
     request: Request,
     session: Db,
     cursor: Cursor = None,
-    format_: Annotated[str, Query(alias="format", max_length=8)] = "",
+    format_: Format = "",
 ) -> Response:
     """Every withdrawal and what became of it, the newest first."""
     if format_ == "csv":
@@ -99,6 +106,7 @@ def fail(
         withdrawal_id=ids.parse(withdrawal_id),
         reason=form.reason,
         actor=operator.label,
+        person=operator.user_id,
         now=clock.now(),
         ip=operator.ip,
     )
@@ -114,6 +122,7 @@ def give_back(
         withdrawal_id=ids.parse(withdrawal_id),
         reason=form.reason,
         actor=operator.label,
+        person=operator.user_id,
         now=clock.now(),
         ip=operator.ip,
     )
@@ -133,6 +142,7 @@ def pay(
         withdrawal_id=ids.parse(withdrawal_id),
         reference=form.reference,
         actor=operator.label,
+        person=operator.user_id,
         now=clock.now(),
         ip=operator.ip,
     )

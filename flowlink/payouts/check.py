@@ -28,7 +28,9 @@ _AGAINST_ACCOUNTS = """
 _LOTS_AGAINST_SHARES = """
     SELECT l.id::text, l.currency, l.remaining_micro + l.released_micro,
            coalesce(sum(s.amount_micro), 0)::bigint
-      FROM payouts_reserve_lot AS l LEFT JOIN payouts_reserve_share AS s ON s.lot_id = l.id
+      FROM payouts_reserve_lot AS l LEFT JOIN (
+        SELECT lot_id, amount_micro FROM payouts_reserve_share
+         UNION ALL SELECT lot_id, reserve_micro FROM payouts_accrual) AS s ON s.lot_id = l.id
      GROUP BY l.id HAVING l.remaining_micro + l.released_micro <> coalesce(sum(s.amount_micro), 0)
      ORDER BY l.id
 """
@@ -60,6 +62,34 @@ _STRANGE_ENTRIES = """
       LEFT JOIN payouts_commission_revision AS r ON r.entry_id = e.id
      WHERE e.kind = 'conversion' AND r.entry_id IS NULL ORDER BY 1 LIMIT 100
 """
+# What an accrual says, and what its entry moved out of the offer's budget to its partner.
+_ACCRUALS_AGAINST_ENTRIES = """
+    SELECT a.id::text FROM payouts_accrual AS a LEFT JOIN (
+        SELECT t.entry_id, sum(t.amount) AS moved,
+               coalesce(sum(t.amount) FILTER (WHERE c.kind = 'reserve'), 0) AS reserve,
+               bool_and(d.kind = 'click_budget') AS from_budget,
+               min(d.owner) AS offer, min(c.owner) AS partner, count(DISTINCT c.owner) AS partners
+          FROM ledger_transfer AS t JOIN ledger_account AS d ON d.number = t.debit
+          JOIN ledger_account AS c ON c.number = t.credit
+         WHERE t.entry_id IN (SELECT entry_id FROM payouts_accrual)
+         GROUP BY t.entry_id
+      ) AS posted USING (entry_id)
+     WHERE (a.amount_micro, a.reserve_micro) <> (coalesce(moved, 0), coalesce(reserve, 0))
+        OR (moved, from_budget, offer, partner, partners)
+           <> (moved, true, a.offer_id::text, a.partner_id::text, 1)
+     ORDER BY 1 LIMIT 100
+"""
+_STRANGE_CLICKS = """
+    SELECT e.source FROM ledger_entry AS e
+      LEFT JOIN payouts_accrual AS a ON a.entry_id = e.id
+     WHERE e.kind = 'clicks' AND a.entry_id IS NULL ORDER BY 1 LIMIT 100
+"""
+_TWICE = """
+    SELECT number::text FROM (
+        SELECT unnest(click_ids) AS number FROM payouts_accrual
+         UNION ALL SELECT unnest(click_ids) FROM payouts_accrual_zero) AS seen
+     GROUP BY number HAVING count(*) > 1 ORDER BY 1 LIMIT 100
+"""
 _SETTLED = """
     SELECT coalesce((SELECT sum(amount_minor) * 10000 FROM payouts_withdrawal
                       WHERE state = 'settled'), 0)::bigint,
@@ -78,6 +108,9 @@ _NAMED = (
     (_COMMISSIONS_AGAINST_ENTRIES, "commission of conversion {0} differs from its entries"),
     (_UNPOSTED, "conversion revision {0} has not been posted"),
     (_STRANGE_ENTRIES, "entry {0} belongs to no commission"),
+    (_ACCRUALS_AGAINST_ENTRIES, "accrual {0} differs from its entry"),
+    (_STRANGE_CLICKS, "entry {0} belongs to no accrual"),
+    (_TWICE, "click {0} was accrued twice"),
     (_STATES, "withdrawal {0} is in a state that its last event does not name"),
 )
 
@@ -89,7 +122,7 @@ def problems(session: Session) -> list[str]:
         session, "open withdrawals", _OPEN_WITHDRAWALS, AccountKind.WITHDRAWING
     )
     for lot, currency, kept, shares in session.execute(text(_LOTS_AGAINST_SHARES)):
-        told = f"{_exact(kept, currency)}, its conversions {_exact(shares, currency)}"
+        told = f"{_exact(kept, currency)}, its conversions and clicks {_exact(shares, currency)}"
         found.append(f"reserve lot {lot} says {told}")
     for query, sentence in _NAMED:
         found += [sentence.format(name) for name in session.scalars(text(query))]

@@ -1,4 +1,4 @@
-"""The withdrawal's id and its public prefix."""
+"""The ids of payouts and their public prefixes."""
 
 from typing import NewType
 from uuid import UUID
@@ -6,6 +6,7 @@ from uuid import UUID
 from flowlink.kernel import ids
 
 PREFIX = "pay"
+ACCRUAL = "acc"
 
 WithdrawalId = NewType("WithdrawalId", UUID)
 

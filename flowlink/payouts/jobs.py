@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flowlink.kernel import db, jobs, logs
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import commissions, holds, queries, reserve
+from flowlink.payouts import accruals, commissions, holds, queries, reserve
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -31,6 +31,19 @@ def release_reserve(now: datetime) -> str:
 def sweep_commissions(now: datetime) -> str:
     """Post whatever the events have missed, however old it is."""
     return f"{_post_due(now, since=None)} revisions posted"
+
+
+@jobs.job("click_accrual", cron="7 * * * *")
+def accrue_clicks(now: datetime) -> str:
+    """Pay the clicks of every hour that is over, and those that came late to one before."""
+    paid = zero = 0
+    while True:
+        with db.write() as session:
+            done = accruals.accrue(session, now=now)
+        if done is None:
+            return f"{paid} clicks paid, {zero} earned nothing"
+        paid += done.paid
+        zero += done.zero
 
 
 @jobs.handler("conversion.changed", coalesce=True)

@@ -1,10 +1,20 @@
-"""Tables of commissions, their reserve, payout methods and withdrawals."""
+"""Tables of commissions, click earnings, their reserve, payout methods and withdrawals."""
 
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flowlink.kernel.db import Base, Key
@@ -27,6 +37,18 @@ class State(StrEnum):
     SETTLED = "settled"
     FAILED = "failed"
     RETURNED = "returned"
+
+
+class Zero(StrEnum):
+    """Why a valid click on a cpc offer earned nothing."""
+
+    PAUSED = "paused"
+    NOT_STARTED = "not_started"
+    ENDED = "ended"
+    CAP_PARTNER_DAILY = "cap_partner_daily"
+    CAP_DAILY = "cap_daily"
+    CAP_TOTAL = "cap_total"
+    BUDGET = "budget"
 
 
 OPEN_STATES = (State.REQUESTED, State.APPROVED, State.IN_RUN, State.SENT)
@@ -122,6 +144,83 @@ class ReserveShare(Base):
         ForeignKey("payouts_reserve_lot.id"), primary_key=True, index=True
     )
     amount_micro: Mapped[int] = mapped_column(BigInteger)
+
+
+class ClickHour(Base):
+    """How many valid clicks of a partner's hour have been looked at: late ones make it differ."""
+
+    __tablename__ = "payouts_click_hour"
+
+    partner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    seen: Mapped[int]
+
+
+class Accrual(Base):
+    """Clicks of a partner on an offer in one hour, and what they earned. Never changed.
+
+    Clicks that were late have a `sequence` of their own, and so have those of another version.
+    """
+
+    __tablename__ = "payouts_accrual"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["offer_id", "version"],
+            ["tracking_offer_version.offer_id", "tracking_offer_version.version"],
+            name="fk_payouts_accrual_version",
+        ),
+        UniqueConstraint(
+            "partner_id", "offer_id", "hour", "sequence", name="uq_payouts_accrual_partner_id"
+        ),
+        CheckConstraint(
+            "price_micro > 0 AND amount_micro = price_micro * cardinality(click_ids)",
+            name="amount",
+        ),
+        CheckConstraint(
+            "reserve_micro BETWEEN 0 AND amount_micro"
+            " AND (reserve_micro = 0 OR lot_id IS NOT NULL)",
+            name="reserve",
+        ),
+        CheckConstraint("(amount_micro > 0) = (entry_id IS NOT NULL)", name="entry"),
+        Index("ix_payouts_accrual_partner_id_id", "partner_id", "id"),
+        Index("ix_payouts_accrual_offer_id_hour", "offer_id", "hour"),
+    )
+
+    id: Mapped[Key]
+    partner_id: Mapped[UUID] = mapped_column(ForeignKey("partners_partner.id"))
+    offer_id: Mapped[UUID]
+    version: Mapped[int]
+    hour: Mapped[datetime]
+    sequence: Mapped[int]
+    currency: Mapped[str] = mapped_column(Text)
+    price_micro: Mapped[int] = mapped_column(BigInteger)
+    click_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+    reserve_micro: Mapped[int] = mapped_column(BigInteger)
+    lot_id: Mapped[UUID | None] = mapped_column(ForeignKey("payouts_reserve_lot.id"), index=True)
+    entry_id: Mapped[UUID | None] = mapped_column(index=True)
+    posted_at: Mapped[datetime]
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_micro, self.currency)
+
+
+class AccrualZero(Base):
+    """Valid clicks of an accrual that earned nothing, and why."""
+
+    __tablename__ = "payouts_accrual_zero"
+    __table_args__ = (
+        CheckConstraint(
+            "reason IN ('paused', 'not_started', 'ended', 'cap_partner_daily', 'cap_daily',"
+            " 'cap_total', 'budget')",
+            name="reason",
+        ),
+    )
+
+    accrual_id: Mapped[UUID] = mapped_column(ForeignKey("payouts_accrual.id"), primary_key=True)
+    reason: Mapped[Zero] = mapped_column(Text, primary_key=True)
+    click_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
 
 
 class Method(Base):

@@ -178,6 +178,15 @@ def balances(session: Session, partner_id: PartnerId, currency: str = "EUR") -> 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for an operator: withdrawals, those among them to approve, and their sum."""
+
+    count: int
+    to_approve: int
+    total: Money
+
+
 def paid(session: Session, partner_id: PartnerId, currency: str = "EUR") -> Money:
     """All that ever reached this partner and stayed there."""
     settled = select(func.sum(Withdrawal.amount_minor)).where(
@@ -224,15 +233,24 @@ def journal(
     return _page(session, _lines(), before, limit)
 
 
-def pending(session: Session, *, limit: int = 200) -> Sequence[WithdrawalLine]:
+def pending(
+    session: Session, *, after: UUID | None = None, limit: int = 50
+) -> Sequence[WithdrawalLine]:
     """The withdrawals that wait for somebody to approve or pay them, the oldest first."""
-    rows = _lines().where(Withdrawal.state.in_(OPEN_STATES)).order_by(Withdrawal.id).limit(limit)
-    return [_line(row) for row in session.execute(rows)]
+    rows = _lines().where(Withdrawal.state.in_(OPEN_STATES))
+    if after is not None:
+        rows = rows.where(Withdrawal.id > after)
+    return [_line(row) for row in session.execute(rows.order_by(Withdrawal.id).limit(limit))]
 
 
-def total(lines: Sequence[WithdrawalLine]) -> Money:
-    """The sum of withdrawals, all of them in euros."""
-    return sum((line.amount for line in lines), Money.zero())
+def waiting(session: Session) -> Waiting:
+    """How many withdrawals wait, and for how much together, all of them in euros."""
+    requested = func.count().filter(Withdrawal.state == State.REQUESTED)
+    figures = select(
+        func.count(), requested, func.coalesce(func.sum(Withdrawal.amount_minor), 0)
+    ).where(Withdrawal.state.in_(OPEN_STATES))
+    count, to_approve, cents = session.execute(figures).one()
+    return Waiting(count=count, to_approve=to_approve, total=Money.from_cents(int(cents)))
 
 
 def withdrawal(session: Session, withdrawal_id: WithdrawalId) -> WithdrawalLine:

@@ -11,8 +11,10 @@ from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.accounts import PARTNER_KINDS, account
 from flowlink.partners.deps import CurrentPartner
-from flowlink.payouts import queries, service as payouts
+from flowlink.payouts import click_queries, queries, service as payouts
+from flowlink.payouts.click_queries import AccrualLine
 from flowlink.payouts.deps import CurrentPolicy
+from flowlink.payouts.ids import ACCRUAL
 from flowlink.web import lists
 from flowlink.web.amounts import money_json
 from flowlink.web.forms import Line, MoneyField
@@ -65,6 +67,24 @@ class EntryOut(BaseModel):
     amount: AmountOut
     balance_after: AmountOut | None
     source: str
+
+
+class AccrualOut(BaseModel):
+    """Clicks of an hour on one offer: how many were paid, and why others earned nothing."""
+
+    id: str
+    hour: datetime
+    offer: str
+    version: int
+    paid_clicks: int
+    unpaid_clicks: dict[str, int]
+    amount: AmountOut
+    posted_at: datetime
+
+
+class AccrualsOut(BaseModel):
+    accruals: list[AccrualOut]
+    next: str | None
 
 
 class EntriesOut(BaseModel):
@@ -123,6 +143,34 @@ def entries(
     return EntriesOut(
         entries=[_entry(line) for line in found.items],
         next=None if found.next is None else cursor_encode(found.next),
+    )
+
+
+@router.get("/api/partner/accruals")
+def accruals(
+    session: Db,
+    partner_id: CurrentPartner,
+    cursor: lists.Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> AccrualsOut:
+    """Paid clicks hour by hour, the newest first. Bots and second clicks are not counted here."""
+    found = click_queries.accruals(
+        session, partner_id=partner_id, before=lists.before(cursor), limit=limit + 1
+    )
+    cut = lists.cut(found, key=lambda line: line.accrual.id, size=limit)
+    return AccrualsOut(accruals=[_accrual(line) for line in cut.items], next=cut.next)
+
+
+def _accrual(line: AccrualLine) -> AccrualOut:
+    return AccrualOut(
+        id=ids.public(ACCRUAL, line.accrual.id),
+        hour=line.accrual.hour,
+        offer=line.offer,
+        version=line.accrual.version,
+        paid_clicks=line.paid,
+        unpaid_clicks={str(reason): number for reason, number in line.zeros.items()},
+        amount=_amount(line.accrual.amount),
+        posted_at=line.accrual.posted_at,
     )
 
 

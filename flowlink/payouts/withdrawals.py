@@ -46,7 +46,7 @@ class MoneyWentBack(WrongState):
 
 
 class OwnWithdrawal(Forbidden):
-    message = "Whoever asked for a withdrawal cannot approve it. Somebody else has to."
+    message = "Whoever asked for a withdrawal cannot decide about it. Somebody else has to."
 
 
 class PartnerOnHold(Refused):
@@ -91,8 +91,7 @@ def approve(
     """
     withdrawal = _lock(session, withdrawal_id)
     _check_step(withdrawal, State.APPROVED)
-    if person == withdrawal.requester_id:
-        raise OwnWithdrawal
+    _check_not_own(withdrawal, person)
     _purse_without_hold(session, withdrawal)
     withdrawal.approved_by, withdrawal.approver_id = actor, person
     move(session, withdrawal, State.APPROVED, actor=actor, now=now)
@@ -124,6 +123,7 @@ def mark_failed(
     withdrawal_id: WithdrawalId,
     reason: str,
     actor: str,
+    person: UserId | None = None,
     now: datetime,
     ip: str = "",
 ) -> Withdrawal:
@@ -132,6 +132,7 @@ def mark_failed(
     :raises ReasonMissing: :raises WrongState: :raises queries.UnknownWithdrawal:
     """
     withdrawal = _lock(session, withdrawal_id)
+    _check_not_own(withdrawal, person)
     _give_back(session, withdrawal, State.FAILED, reason=reason, actor=actor, now=now, ip=ip)
     return withdrawal
 
@@ -142,6 +143,7 @@ def mark_returned(
     withdrawal_id: WithdrawalId,
     reason: str,
     actor: str,
+    person: UserId | None = None,
     now: datetime,
     ip: str = "",
 ) -> Withdrawal:
@@ -150,6 +152,7 @@ def mark_returned(
     :raises ReasonMissing: :raises WrongState: :raises queries.UnknownWithdrawal:
     """
     withdrawal = _lock(session, withdrawal_id)
+    _check_not_own(withdrawal, person)
     _give_back(session, withdrawal, State.RETURNED, reason=reason, actor=actor, now=now, ip=ip)
     return withdrawal
 
@@ -160,6 +163,7 @@ def mark_paid(
     withdrawal_id: WithdrawalId,
     reference: str,
     actor: str,
+    person: UserId | None = None,
     now: datetime,
     ip: str = "",
 ) -> Withdrawal:
@@ -171,6 +175,7 @@ def mark_paid(
     :raises queries.UnknownWithdrawal:
     """
     withdrawal = _lock(session, withdrawal_id)
+    _check_not_own(withdrawal, person)
     _check_step(withdrawal, State.SETTLED)
     found_by = _given(reference, ReferenceMissing)
     purse = _purse_without_hold(session, withdrawal)
@@ -292,6 +297,11 @@ def _check_step(withdrawal: Withdrawal, state: State) -> None:
     present = State(withdrawal.state)
     if state not in STEPS.get(present, frozenset()):
         raise _NOT_OPEN[present]
+
+
+def _check_not_own(withdrawal: Withdrawal, person: UserId | None) -> None:
+    if person == withdrawal.requester_id:
+        raise OwnWithdrawal
 
 
 def _purse_without_hold(session: Session, withdrawal: Withdrawal) -> Purse:

@@ -13,9 +13,9 @@ from flowlink.partners.deps import wants_json
 from flowlink.risk import queries, service as risk
 from flowlink.risk.models import Flag
 from flowlink.risk.queries import OpenHold
-from flowlink.web import lists
+from flowlink.web import csv, lists
 from flowlink.web.forms import Line, Paragraph
-from flowlink.web.lists import SIZE, Cursor
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Format
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -37,8 +37,13 @@ class HoldForm(BaseModel):
 
 
 @router.get(HOLDS)
-def show_holds(request: Request, session: Db, cursor: Cursor = None) -> Response:
+def show_holds(
+    request: Request, session: Db, cursor: Cursor = None, format_: Format = ""
+) -> Response:
     """Every hold that binds, with what it rests on and until when a person should decide."""
+    if format_ == "csv":
+        every = queries.open_holds(session, now=clock.now(), limit=CSV_SIZE)
+        return csv.response("holds.csv", list(_HEADER), (_cells(hold) for hold in every))
     after = lists.before(cursor)
     found = queries.open_holds(session, now=clock.now(), after=after, limit=SIZE + 1)
     holds = lists.cut(found, key=lambda hold: hold.hold_id)
@@ -88,3 +93,12 @@ def _json(hold: OpenHold) -> dict[str, object]:
         "created_at": hold.created_at.isoformat(),
         "deadline": hold.deadline.isoformat(),
     }
+
+
+_HEADER = ("partner_id", "flag", "reason", "evidence", "created_at", "deadline")
+
+
+def _cells(hold: OpenHold) -> list[object]:
+    facts = _json(hold)
+    evidence = "; ".join(f"{name}: {value}" for name, value in hold.evidence.items())
+    return [facts[name] if name != "evidence" else evidence for name in _HEADER]

@@ -1,54 +1,22 @@
 """Networks and offers, for operators and their programs."""
 
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from flowlink.identity.deps import Operator
-from flowlink.kernel import clock, ids, settings
-from flowlink.kernel.money import BadAmount, Money
-from flowlink.tracking import networks, offers, queries
-from flowlink.tracking.ids import NETWORK, OFFER
-from flowlink.tracking.models import AmountUnit, Mode, Network, Offer, Status
+from flowlink.kernel import clock, ids
+from flowlink.tracking import networks, offer_api, queries
+from flowlink.tracking.ids import NETWORK
+from flowlink.tracking.models import AmountUnit, Network, Status
 from flowlink.tracking.networks import NetworkIn
-from flowlink.tracking.offers import OfferIn
-from flowlink.web.amounts import Amount, money_json
 from flowlink.web.sessions import Db
 
 router = APIRouter(prefix="/api/admin")
+router.include_router(offer_api.router)
 
-_FULL_BPS = 10_000
-
-
-def _amount(value: Any) -> Money:
-    """`"0.085"`, `0.085`, or `{"amount": "0.085", "currency": "EUR"}`, down to the millionth."""
-    if isinstance(value, dict) and value.keys() <= {"amount", "currency"}:
-        if value.get("currency", "EUR") != "EUR":
-            raise BadAmount
-        value = value.get("amount")
-    if value is None or isinstance(value, bool | dict | list):
-        raise BadAmount
-    try:
-        number = Decimal(str(value).strip().replace(",", "."))
-    except InvalidOperation:
-        raise BadAmount from None
-    return Money.exact(number)
-
-
-def _share(value: Any) -> int:
-    """A fraction of one, as basis points."""
-    bps = _amount(value).micro * _FULL_BPS
-    if bps % 1_000_000 or isinstance(value, dict):
-        raise offers.BadShare
-    return bps // 1_000_000
-
-
-_NUMBER = {"anyOf": [{"type": "string"}, {"type": "number"}], "examples": ["0.12"]}
-AmountField = Annotated[Money, PlainValidator(_amount), WithJsonSchema(_NUMBER)]
-ShareField = Annotated[int, PlainValidator(_share), WithJsonSchema(_NUMBER)]
 Word = Annotated[str, Field(max_length=64)]
 
 
@@ -97,44 +65,6 @@ class NetworkList(BaseModel):
     networks: list[NetworkOut]
 
 
-class OfferBody(BaseModel):
-    """An offer. `cpc` with mode cpc only; `share` of revenue, else the policy's."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(max_length=40, examples=["summer"])
-    network: str = Field(max_length=60, examples=["direct"])
-    mode: Mode
-    destination: str = Field(max_length=2000, examples=["https://shop.example/landing"])
-    share: ShareField | None = None
-    cpc: AmountField | None = None
-    budget: AmountField | None = None
-    daily_budget: AmountField | None = None
-    allowed_hosts: list[Annotated[str, Field(max_length=260)]] = Field(
-        default_factory=list, max_length=100
-    )
-
-
-class OfferOut(BaseModel):
-    id: str
-    name: str
-    network: str
-    mode: str
-    destination: str
-    share: str | None
-    cpc: Amount | None
-    budget: Amount | None
-    daily_budget: Amount | None
-    allowed_hosts: list[str]
-    version: int
-    active: bool
-    created_at: datetime
-
-
-class OfferList(BaseModel):
-    offers: list[OfferOut]
-
-
 @router.post("/networks", status_code=201)
 def create_network(session: Db, actor: Operator, body: NetworkBody) -> NewNetworkOut:
     """Add a network. Its key is shown this once; `flowlink admin postback-url` shows it again."""
@@ -163,32 +93,6 @@ def list_networks(session: Db, _: Operator) -> NetworkList:
     return NetworkList(networks=[NetworkOut(**_network(one)) for one in queries.networks(session)])
 
 
-@router.post("/offers", status_code=201)
-def create_offer(session: Db, actor: Operator, body: OfferBody) -> OfferOut:
-    """Add an offer of a network. Partners can make links to it at once."""
-    network = networks.named(session, body.network)
-    given = OfferIn(
-        name=body.name,
-        mode=body.mode,
-        destination=body.destination,
-        share_bps=body.share,
-        cpc=body.cpc,
-        budget=body.budget,
-        daily_budget=body.daily_budget,
-        allowed_hosts=body.allowed_hosts,
-    )
-    offer = offers.create(
-        session, given=given, network=network, actor=actor.label, now=clock.now(), ip=actor.ip
-    )
-    return _offer(offer, network)
-
-
-@router.get("/offers")
-def list_offers(session: Db, _: Operator) -> OfferList:
-    """All offers."""
-    return OfferList(offers=[_offer(*row) for row in queries.all_offers(session)])
-
-
 def _words(given: dict[str, str | list[str]]) -> dict[str, str]:
     """Every word with its meaning, also from `{"approved": ["1", "sale"]}`."""
     words: dict[str, str] = {}
@@ -213,26 +117,3 @@ def _network(network: Network) -> dict[str, Any]:
         "active": network.active,
         "created_at": network.created_at,
     }
-
-
-def _offer(offer: Offer, network: Network) -> OfferOut:
-    share = None if offer.share_bps is None else f"{Decimal(offer.share_bps) / _FULL_BPS:f}"
-    return OfferOut(
-        id=ids.public(OFFER, offer.id),
-        name=offer.name,
-        network=network.name,
-        mode=offer.mode,
-        destination=offer.destination.replace("{base_url}", settings.current().url),
-        share=share,
-        cpc=_money(offer.cpc_micro),
-        budget=_money(offer.budget_micro),
-        daily_budget=_money(offer.daily_budget_micro),
-        allowed_hosts=offer.allowed_hosts,
-        version=offer.version,
-        active=offer.active,
-        created_at=offer.created_at,
-    )
-
-
-def _money(micro: int | None) -> Amount | None:
-    return None if micro is None else money_json(Money(micro))

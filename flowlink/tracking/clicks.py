@@ -144,6 +144,19 @@ class Stored:
     target: Target
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A click as it is kept: numbers, and two words that get theirs when they are written."""
+
+    number: int
+    visitor: int
+    link: int
+    partner: int
+    reason: int
+    agent: str
+    referrer: str
+
+
 @dataclass(slots=True)
 class Memory:
     """What a writer need not ask twice. To be thrown away when a transaction fails."""
@@ -163,7 +176,15 @@ def store(session: Session, *, visits: Sequence[Visit]) -> list[Stored | None]:
         connection.exec_driver_sql(PARTITION, {"day": day})
     maker = clickid.Maker(int(connection.exec_driver_sql(NODE).scalar_one()))
     steps = record([visits[index] for index in ordered], maker=maker, memory=memory)
-    rows: Rows = []
+    outcomes: list[Stored | None] = [None] * len(visits)
+    for index, outcome in zip(ordered, run(session, steps), strict=True):
+        outcomes[index] = outcome
+    return outcomes
+
+
+def run(session: Session, steps: Steps[T]) -> T:
+    """Take the steps in this transaction."""
+    connection = session.connection()
     try:
         query, params = next(steps)
         while True:
@@ -171,10 +192,8 @@ def store(session: Session, *, visits: Sequence[Visit]) -> list[Stored | None]:
             rows = [tuple(row) for row in answer] if answer.returns_rows else []
             query, params = steps.send(rows)
     except StopIteration as stopped:
-        outcomes: list[Stored | None] = [None] * len(visits)
-        for index, outcome in zip(ordered, stopped.value, strict=True):
-            outcomes[index] = outcome
-        return outcomes
+        result: T = stopped.value
+        return result
 
 
 def record(
@@ -186,15 +205,30 @@ def record(
     found = [(visit, one) for visit, one in zip(visits, outcomes, strict=True) if one is not None]
     if found:
         yield from _salts({_day(visit) for visit, _ in found}, memory)
-        agents = yield from _words("agent", {visit.agent for visit, _ in found}, memory.agent)
-        hosts = yield from _words(
-            "referrer", {visit.referrer for visit, _ in found}, memory.referrer
-        )
-        yield _STORE, _columns(found, memory.salts, agents, hosts)
+        rows = [_row(visit, stored, memory.salts[_day(visit)]) for visit, stored in found]
+        yield from insert(rows, memory=memory)
     misses = _misses(visits, outcomes, targets)
     if misses:
         yield _MISS, misses
     return outcomes
+
+
+def insert(rows: Sequence[Row], *, memory: Memory) -> Steps[None]:
+    """Keep and count clicks whose numbers are known already."""
+    agents = yield from _words("agent", {row.agent for row in rows}, memory.agent)
+    hosts = yield from _words("referrer", {row.referrer for row in rows}, memory.referrer)
+    yield (
+        _STORE,
+        {
+            "id": [row.number for row in rows],
+            "visitor": [row.visitor for row in rows],
+            "link": [row.link for row in rows],
+            "partner": [row.partner for row in rows],
+            "agent": [agents[row.agent] for row in rows],
+            "referrer": [hosts[row.referrer] for row in rows],
+            "reason": [row.reason for row in rows],
+        },
+    )
 
 
 def token_of(stored: Stored) -> str:
@@ -247,21 +281,16 @@ def _words(kind: str, words: set[str], known: dict[str, int]) -> Steps[dict[str,
     return known
 
 
-def _columns(
-    found: Sequence[tuple[Visit, Stored]],
-    salts: Mapping[date, bytes],
-    agents: Mapping[str, int],
-    hosts: Mapping[str, int],
-) -> Params:
-    return {
-        "id": [stored.number for _, stored in found],
-        "visitor": [_visitor(visit, salts[_day(visit)]) for visit, _ in found],
-        "link": [stored.target.link for _, stored in found],
-        "partner": [stored.target.partner for _, stored in found],
-        "agent": [agents[visit.agent] for visit, _ in found],
-        "referrer": [hosts[visit.referrer] for visit, _ in found],
-        "reason": [int(visit.reason) for visit, _ in found],
-    }
+def _row(visit: Visit, stored: Stored, salt: bytes) -> Row:
+    return Row(
+        number=stored.number,
+        visitor=_visitor(visit, salt),
+        link=stored.target.link,
+        partner=stored.target.partner,
+        reason=visit.reason,
+        agent=visit.agent,
+        referrer=visit.referrer,
+    )
 
 
 def _misses(

@@ -51,6 +51,10 @@ _PAGE_HEADERS = (
 )
 
 
+class _Gone(Exception):
+    """The sender left in the middle of its request: half a postback says something else."""
+
+
 class Edge:
     """The application. It opens its connection with the first click, in the loop that serves it."""
 
@@ -119,7 +123,10 @@ class Edge:
         if len(scope["query_string"]) > _QUERY_MAX:
             await _json(send, 414, {"result": "rejected", "reason": "too_long"})
             return
-        body = await _body(receive) if scope["method"] == "POST" else b""
+        try:
+            body = await _body(receive) if scope["method"] == "POST" else b""
+        except _Gone:
+            return
         if body is None:
             await _json(send, 413, {"result": "rejected", "reason": "too_large"})
             return
@@ -193,7 +200,7 @@ def _location(stored: Stored, query: bytes) -> str:
 def _address(scope: Scope, headers: Headers) -> str:
     peer = scope["client"][0] if scope.get("client") else ""
     forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-    return _client(peer, forwarded[:400], settings.current().trusted_proxies)
+    return _client(peer, forwarded[-400:], settings.current().trusted_proxies)
 
 
 @lru_cache(maxsize=10_000)
@@ -231,7 +238,7 @@ async def _body(receive: Receive) -> bytes | None:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return b"".join(chunks)
+            raise _Gone
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > _BODY_MAX:

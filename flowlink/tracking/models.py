@@ -15,6 +15,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -66,6 +67,15 @@ class Reason(IntEnum):
     DUPLICATE = 4
 
 
+class Stop(StrEnum):
+    """Why a cpc offer pays no clicks now, as far as the offer itself tells."""
+
+    PAUSED = "paused"
+    NOT_STARTED = "not_started"
+    ENDED = "ended"
+    BUDGET = "budget"
+
+
 class Network(Base):
     """Who sends the conversions, and how they say it. A network is data, not code."""
 
@@ -98,14 +108,18 @@ class Network(Base):
 
 
 class Offer(Base):
-    """What partners can promote, where it leads, and what it pays."""
+    """What partners can promote, where it leads, and what it pays: the terms in force now."""
 
     __tablename__ = "tracking_offer"
     __table_args__ = (
         CheckConstraint("mode IN ('cpc', 'revshare')", name="mode"),
         CheckConstraint("share_bps BETWEEN 0 AND 10000", name="share"),
         CheckConstraint("(mode = 'cpc') = (cpc_micro IS NOT NULL) AND cpc_micro > 0", name="cpc"),
-        CheckConstraint("budget_micro >= 0 AND daily_budget_micro >= 0", name="budget"),
+        CheckConstraint(
+            "cap_total_micro >= 0 AND cap_daily_micro >= 0 AND cap_partner_daily_micro >= 0",
+            name="caps",
+        ),
+        CheckConstraint("starts_at < ends_at", name="term"),
     )
 
     id: Mapped[Key]
@@ -115,13 +129,41 @@ class Offer(Base):
     destination: Mapped[str] = mapped_column(Text)
     share_bps: Mapped[int | None]
     cpc_micro: Mapped[int | None] = mapped_column(BigInteger)
-    budget_micro: Mapped[int | None] = mapped_column(BigInteger)
-    daily_budget_micro: Mapped[int | None] = mapped_column(BigInteger)
+    cap_total_micro: Mapped[int | None] = mapped_column(BigInteger)
+    cap_daily_micro: Mapped[int | None] = mapped_column(BigInteger)
+    cap_partner_daily_micro: Mapped[int | None] = mapped_column(BigInteger)
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
     currency: Mapped[str] = mapped_column(Text, server_default=text("'EUR'"))
     allowed_hosts: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime]
+
+
+class OfferVersion(Base):
+    """An offer's terms from one moment until the next version's. Rows are added, never changed."""
+
+    __tablename__ = "tracking_offer_version"
+    __table_args__ = (
+        UniqueConstraint("offer_id", "in_force_at", name="uq_tracking_offer_version_in_force"),
+    )
+
+    offer_id: Mapped[UUID] = mapped_column(ForeignKey("tracking_offer.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    in_force_at: Mapped[datetime]
+    mode: Mapped[Mode] = mapped_column(Text)
+    destination: Mapped[str] = mapped_column(Text)
+    share_bps: Mapped[int | None]
+    cpc_micro: Mapped[int | None] = mapped_column(BigInteger)
+    cap_total_micro: Mapped[int | None] = mapped_column(BigInteger)
+    cap_daily_micro: Mapped[int | None] = mapped_column(BigInteger)
+    cap_partner_daily_micro: Mapped[int | None] = mapped_column(BigInteger)
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    allowed_hosts: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    active: Mapped[bool]
+    actor: Mapped[str]
 
 
 class Link(Base):

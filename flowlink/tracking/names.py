@@ -7,7 +7,7 @@ from flowlink.kernel.errors import Invalid
 
 CODE_LENGTH = 8
 _UNAMBIGUOUS = "abcdefghjkmnpqrstuvwxyz23456789"
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,48}[A-Za-z0-9]")
 _KEPT = re.compile(r"(?:ast|par|lnk|off|net|cnv|pb|clk)_", re.IGNORECASE)
 _RESERVED = frozenset(
@@ -45,7 +45,7 @@ _RESERVED = frozenset(
 
 
 class BadName(Invalid):
-    message = "A name has up to 40 small letters, digits and hyphens."
+    message = "A name has up to 64 letters, digits, blanks, dots, hyphens and underscores."
     field = "name"
 
 
@@ -60,7 +60,7 @@ class ReservedSlug(Invalid):
 
 
 def check_name(text: str) -> str:
-    """:raises BadName: not a slug of small letters, digits and hyphens."""
+    """:raises BadName: too long, or with signs that a URL or a shell would trip over."""
     if _NAME.fullmatch(text) is None:
         raise BadName
     return text

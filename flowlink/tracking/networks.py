@@ -12,11 +12,11 @@ from datetime import datetime
 from ipaddress import ip_network
 from urllib.parse import quote_plus
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import audit, crypto, ids, settings
+from flowlink.kernel import audit, crypto, db, ids, settings
 from flowlink.kernel.errors import Invalid, NotFound, Refused
 from flowlink.tracking import names, presets
 from flowlink.tracking.ids import NETWORK
@@ -116,6 +116,9 @@ def create(
     :raises BadKey:
     """
     name = names.check_name(given.name)
+    db.advisory_lock(session, "tracking.networks")
+    if session.scalar(select(Network.id).where(func.lower(Network.name) == name.lower())):
+        raise NetworkExists
     fields = checked_fields(given.fields)
     key = checked_key(session, given.key)
     values = insert(Network).values(
@@ -135,10 +138,7 @@ def create(
         key_sealed=crypto.encrypt(key.encode()),
         key_digest=crypto.digest(key),
     )
-    added = values.on_conflict_do_nothing(index_elements=["name"]).returning(Network)
-    network = session.scalars(added).one_or_none()
-    if network is None:
-        raise NetworkExists
+    network = session.scalars(values.returning(Network)).one()
     audit.record(
         session, actor, "network.created", ids.public(NETWORK, network.id), now, ip, name=name
     )
@@ -150,7 +150,7 @@ def named(session: Session, name: str) -> Network:
 
     :raises UnknownNetwork: there is none.
     """
-    wanted = Network.name == name
+    wanted = func.lower(Network.name) == name.lower()
     if name.startswith(f"{NETWORK}_"):
         wanted = Network.id == ids.parse(NETWORK, name)
     network = session.scalar(select(Network).where(wanted))

@@ -1,19 +1,25 @@
-"""Offers: what partners can promote, where it leads, and what it pays."""
+"""Offers: what partners can promote, where it leads, and what it pays.
+
+Every change makes a version. What happened before it keeps the terms that it happened under:
+a click, and a conversion that began with one, belong to the version in force at the click.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import audit, ids, settings
+from flowlink.kernel import audit, db, ids, settings
 from flowlink.kernel.errors import Invalid, NotFound, Refused
-from flowlink.kernel.money import Money
-from flowlink.tracking import destinations, names
-from flowlink.tracking.ids import OFFER
-from flowlink.tracking.models import Mode, Network, Offer
+from flowlink.kernel.money import BadAmount, Money
+from flowlink.tracking import budgets, destinations, names
+from flowlink.tracking.ids import OFFER, OfferId
+from flowlink.tracking.models import Mode, Network, Offer, OfferVersion
 
 DEFAULT = "default"
 _FULL_BPS = 10_000
@@ -50,23 +56,52 @@ class BadBudget(Invalid):
     field = "budget"
 
 
+class BadCap(Invalid):
+    message = "A cap cannot be negative."
+    field = "cap_daily"
+
+
+class BadTerm(Invalid):
+    message = "An offer starts before it ends."
+    field = "ends_at"
+
+
+class OfferChanged(Refused):
+    message = "Somebody else has changed this offer meanwhile. Please look at it again."
+    field = "version"
+
+
 class BadHost(Invalid):
     message = "“%(host)s” is not the name of a host."
     field = "allowed_hosts"
 
 
-@dataclass(frozen=True, slots=True)
-class OfferIn:
-    """What an operator says about an offer. Without `share_bps` the policy's share applies."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a version of an offer says. Without `share_bps` the policy's share applies.
 
-    name: str
+    Caps bound what clicks may cost: of one partner in a UTC day, of all in a day, and for ever.
+    """
+
     mode: Mode
     destination: str
     share_bps: int | None = None
     cpc: Money | None = None
-    budget: Money | None = None
-    daily_budget: Money | None = None
+    cap_total: Money | None = None
+    cap_daily: Money | None = None
+    cap_partner_daily: Money | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
     allowed_hosts: Sequence[str] = ()
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferIn(Terms):
+    """A new offer. `budget` is paid in at once: clicks are paid from it, and from nothing else."""
+
+    name: str
+    budget: Money | None = None
 
 
 def create(
@@ -75,33 +110,108 @@ def create(
     """Add an offer of this network.
 
     :raises OfferExists: the name is taken.
-    :raises BadTerms: :raises BadShare: :raises BadBudget: :raises BadHost:
-    :raises destinations.BadDestination: not an absolute web address (macros allowed).
+    :raises BadTerms: :raises BadShare: :raises BadBudget: :raises BadCap: :raises BadTerm:
+    :raises BadHost: :raises destinations.BadDestination: not an absolute web address (macros
+        allowed).
     """
     name = names.check_name(given.name)
-    _check_terms(given)
-    destination = destinations.cleaned(given.destination, base_url=settings.current().url)
-    values = insert(Offer).values(
-        name=name,
-        network_id=network.id,
-        mode=given.mode,
-        destination=destination,
-        share_bps=given.share_bps,
-        cpc_micro=_micro(given.cpc),
-        budget_micro=_micro(given.budget),
-        daily_budget_micro=_micro(given.daily_budget),
-        currency="EUR",
-        allowed_hosts=[_checked_host(host) for host in given.allowed_hosts],
-        version=1,
-        active=True,
-        created_at=now,
-    )
-    added = values.on_conflict_do_nothing(index_elements=["name"]).returning(Offer)
-    offer = session.scalars(added).one_or_none()
-    if offer is None:
+    db.advisory_lock(session, "tracking.offers")
+    if session.scalar(select(Offer.id).where(func.lower(Offer.name) == name.lower())):
         raise OfferExists
+    if given.budget is not None and given.budget.micro < 0:
+        raise BadBudget
+    values = _columns(given)
+    fixed = {"name": name, "network_id": network.id, "currency": "EUR", "version": 1}
+    added = insert(Offer).values(**fixed, **values, created_at=now)
+    offer = session.scalars(added.returning(Offer)).one()
+    session.add(OfferVersion(offer_id=offer.id, version=1, in_force_at=now, actor=actor, **values))
+    session.flush()  # whoever pins the version finds it
     audit.record(session, actor, "offer.created", ids.public(OFFER, offer.id), now, ip, name=name)
+    if given.budget:
+        budgets.fund(session, offer=offer, amount=given.budget, actor=actor, now=now, ip=ip)
     return offer
+
+
+def change(
+    session: Session,
+    *,
+    offer_id: OfferId,
+    terms: Terms,
+    version: int,
+    actor: str,
+    now: datetime,
+    ip: str = "",
+) -> Offer:
+    """Let the offer have other terms from now on, as its next version. The same terms make none.
+
+    :raises OfferChanged: `version`, which the change is meant for, is not the latest any more.
+    :raises UnknownOffer: and what `create` raises about terms.
+    """
+    values = _columns(terms)
+    found = db.lock(session, Offer, Offer.id == offer_id)
+    if not found:
+        raise UnknownOffer
+    offer = found[0]
+    if offer.version != version:
+        raise OfferChanged
+    changed = {key: value for key, value in values.items() if getattr(offer, key) != value}
+    if not changed:
+        return offer
+    before = session.get_one(OfferVersion, (offer.id, version))
+    for key, value in changed.items():
+        setattr(offer, key, value)
+    offer.version += 1
+    session.add(
+        OfferVersion(
+            offer_id=offer.id,
+            version=offer.version,
+            in_force_at=max(now, before.in_force_at + timedelta(microseconds=1)),
+            actor=actor,
+            **values,
+        )
+    )
+    session.flush()  # a constraint that says no says it here
+    subject = ids.public(OFFER, offer.id)
+    told = {key: str(value) for key, value in changed.items()}
+    audit.record(
+        session, actor, "offer.changed", subject, now, ip, version=offer.version, changes=told
+    )
+    return offer
+
+
+def terms_of(offer: Offer | OfferVersion) -> Terms:
+    """What the offer, or one of its versions, says."""
+    return Terms(
+        mode=Mode(offer.mode),
+        destination=offer.destination,
+        share_bps=offer.share_bps,
+        cpc=_money(offer.cpc_micro),
+        cap_total=_money(offer.cap_total_micro),
+        cap_daily=_money(offer.cap_daily_micro),
+        cap_partner_daily=_money(offer.cap_partner_daily_micro),
+        starts_at=offer.starts_at,
+        ends_at=offer.ends_at,
+        allowed_hosts=tuple(offer.allowed_hosts),
+        active=offer.active,
+    )
+
+
+def in_force(session: Session, *, offer_id: OfferId, at: datetime) -> OfferVersion:
+    """The version that was in force at `at`; the first one for all that was before it."""
+    mine = select(OfferVersion).where(OfferVersion.offer_id == offer_id)
+    then = mine.where(or_(OfferVersion.in_force_at <= at, OfferVersion.version == 1))
+    return session.scalars(then.order_by(OfferVersion.version.desc()).limit(1)).one()
+
+
+def price(text: str) -> Money:
+    """An amount as typed or sent, down to the millionth: clicks may cost less than a cent.
+
+    :raises BadAmount:
+    """
+    try:
+        return Money.exact(Decimal(text.strip().replace(",", ".")))
+    except InvalidOperation:
+        raise BadAmount from None
 
 
 def named(session: Session, name: str) -> Offer:
@@ -109,7 +219,7 @@ def named(session: Session, name: str) -> Offer:
 
     :raises UnknownOffer: there is none.
     """
-    wanted = Offer.name == name
+    wanted = func.lower(Offer.name) == name.lower()
     if name.startswith(f"{OFFER}_"):
         wanted = Offer.id == ids.parse(OFFER, name)
     offer = session.scalar(select(Offer).where(wanted))
@@ -118,10 +228,13 @@ def named(session: Session, name: str) -> Offer:
     return offer
 
 
-def current(session: Session) -> Offer | None:
-    """The offer that new links get unless they name one: `default`, else the newest active."""
+def current(session: Session, *, now: datetime) -> Offer | None:
+    """The offer that new links get unless they name one: `default`, else the newest open one."""
     by_preference = (Offer.name == DEFAULT).desc(), Offer.id.desc()
-    return session.scalar(select(Offer).where(Offer.active).order_by(*by_preference).limit(1))
+    started = or_(Offer.starts_at.is_(None), Offer.starts_at <= now)
+    going_on = or_(Offer.ends_at.is_(None), Offer.ends_at > now)
+    rows = select(Offer).where(Offer.active, started, going_on)
+    return session.scalar(rows.order_by(*by_preference).limit(1))
 
 
 def allowed_hosts(offer: Offer, *, base_url: str) -> list[str]:
@@ -138,21 +251,45 @@ def seed(session: Session, *, network: Network, now: datetime) -> Offer:
     return create(session, given=given, network=network, actor="seed", now=now)
 
 
-def _check_terms(given: OfferIn) -> None:
+def _columns(given: Terms) -> dict[str, Any]:
+    """The terms as the columns that an offer and its versions have in common, once checked."""
+    check_terms(given)
+    return {
+        "mode": given.mode,
+        "destination": destinations.cleaned(given.destination, base_url=settings.current().url),
+        "share_bps": given.share_bps,
+        "cpc_micro": _micro(given.cpc),
+        "cap_total_micro": _micro(given.cap_total),
+        "cap_daily_micro": _micro(given.cap_daily),
+        "cap_partner_daily_micro": _micro(given.cap_partner_daily),
+        "starts_at": given.starts_at,
+        "ends_at": given.ends_at,
+        "allowed_hosts": [_checked_host(host) for host in given.allowed_hosts],
+        "active": given.active,
+    }
+
+
+def check_terms(given: Terms) -> None:
+    """:raises BadTerms: :raises BadShare: :raises BadCap: :raises BadTerm:"""
     if (given.mode == Mode.CPC) != (given.cpc is not None):
         raise BadTerms
     if given.cpc is not None and given.cpc.micro <= 0:
         raise BadTerms
     if given.share_bps is not None and not 0 <= given.share_bps <= _FULL_BPS:
         raise BadShare
-    if any(
-        amount is not None and amount.micro < 0 for amount in (given.budget, given.daily_budget)
-    ):
-        raise BadBudget
+    for cap in (given.cap_total, given.cap_daily, given.cap_partner_daily):
+        if cap is not None and cap.micro < 0:
+            raise BadCap
+    if given.starts_at and given.ends_at and given.starts_at >= given.ends_at:
+        raise BadTerm
 
 
 def _micro(amount: Money | None) -> int | None:
     return None if amount is None else amount.micro
+
+
+def _money(micro: int | None) -> Money | None:
+    return None if micro is None else Money(micro)
 
 
 def _checked_host(text: str) -> str:

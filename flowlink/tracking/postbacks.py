@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, events, policy
 from flowlink.kernel.errors import NotFound
-from flowlink.tracking import attribution, claims, clickid, lifecycle, networks
+from flowlink.tracking import attribution, claims, clickid, lifecycle, networks, offers
 from flowlink.tracking.attribution import Attribution, NoClick
 from flowlink.tracking.claims import Claim, Unreadable
-from flowlink.tracking.ids import PostbackId
+from flowlink.tracking.ids import OfferId, PostbackId
 from flowlink.tracking.lifecycle import State, Step
 from flowlink.tracking.models import (
     Conversion,
@@ -27,7 +27,7 @@ from flowlink.tracking.models import (
     Link,
     Mode,
     Network,
-    Offer,
+    OfferVersion,
     Postback,
     Result,
     Status,
@@ -105,7 +105,7 @@ def keep(session: Session, *, request: PostbackIn, now: datetime) -> PostbackId:
         method=request.method,
         query=claims.without_key(request.query).replace("\x00", "%00"),
         content_type=request.content_type.replace("\x00", ""),
-        body=claims.body_without_key(request.content_type, request.body),
+        body=_kept_body(request, why_not),
         address=request.address,
         network_id=network.id if network else None,
         key_ok=why_not != WRONG_KEY and network is not None,
@@ -215,14 +215,20 @@ def _sender(
         network = networks.by_key(session, key) if key else None
         known = network is not None and networks.key_fits(network, key, now=now)
         return (network, refusal(network, address)) if network and known else (None, WRONG_KEY)
-    network = (
-        None if "\x00" in name else session.scalar(select(Network).where(Network.name == name))
-    )
+    same_name = func.lower(Network.name) == name.lower()
+    network = None if "\x00" in name else session.scalar(select(Network).where(same_name))
     if network is None:
         return None, "unknown_network"
     if not networks.key_fits(network, key, now=now):
         return network, WRONG_KEY
     return network, refusal(network, address)
+
+
+def _kept_body(request: PostbackIn, why_not: str | None) -> bytes:
+    """Nothing of a stranger's: it may be large, or hold a key where we do not look for it."""
+    if why_not == WRONG_KEY:
+        return b""
+    return claims.body_without_key(request.content_type, request.body)
 
 
 def refusal(network: Network, address: str) -> str | None:
@@ -321,7 +327,7 @@ def _begin(
 ) -> Conversion:
     found = understood.attribution
     assert found is not None, "a conversion begins with a click"
-    offer = session.get_one(Offer, found.offer_id)
+    terms = _terms(session, found, now)
     conversion = Conversion(
         network_id=network.id,
         dedupe_key=understood.key,
@@ -330,9 +336,9 @@ def _begin(
         click_id=found.number,
         link_id=found.link_id,
         partner_id=found.partner_id,
-        offer_id=offer.id,
-        offer_version=offer.version,
-        share_bps=_share_bps(session, offer, found, now),
+        offer_id=terms.offer_id,
+        offer_version=terms.version,
+        share_bps=_share_bps(session, terms, found, now),
         status=step.status,
         amount_micro=step.amount_micro,
         currency="EUR",
@@ -344,14 +350,20 @@ def _begin(
     return conversion
 
 
-def _share_bps(session: Session, offer: Offer, found: Attribution, now: datetime) -> int:
+def _terms(session: Session, found: Attribution, now: datetime) -> OfferVersion:
+    """Those in force at the click: what the partner was promised when they sent the visitor."""
+    clicked_at = now if found.number is None else min(clickid.at(found.number), now)
+    return offers.in_force(session, offer_id=OfferId(found.offer_id), at=clicked_at)
+
+
+def _share_bps(session: Session, terms: OfferVersion, found: Attribution, now: datetime) -> int:
     """The partner's part, fixed when the conversion begins: later terms never rewrite it."""
-    if offer.mode == Mode.CPC:
+    if terms.mode == Mode.CPC:
         return 0
     own_content = session.scalar(select(Link.own_content).where(Link.id == found.link_id))
     if own_content:
         return policy.at(session, now).byop_share_bps
-    return policy.at(session, now).partner_share_bps if offer.share_bps is None else offer.share_bps
+    return policy.at(session, now).partner_share_bps if terms.share_bps is None else terms.share_bps
 
 
 def _result(postback: Postback) -> PostbackResult:

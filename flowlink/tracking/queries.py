@@ -16,7 +16,7 @@ from flowlink.kernel.errors import NotFound
 from flowlink.kernel.money import Money
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.tracking import clickid, offers
+from flowlink.tracking import budgets, clickid, offers
 from flowlink.tracking.clickid import ClickRef
 from flowlink.tracking.models import (
     Agent,
@@ -34,6 +34,7 @@ from flowlink.tracking.models import (
     Reason,
     Referrer,
     Status,
+    Stop,
 )
 
 EPC_DAYS = 7
@@ -59,6 +60,8 @@ class CurrentOffer:
     terms: Terms
     share_bps: int
     is_estimate: bool
+    stopped: Stop | None
+    """Why it pays no clicks now, if so; its links still lead to where they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Trail:
 
 def current_offer(session: Session, now: datetime) -> CurrentOffer | None:
     """The offer that new links get, and its headline: the cpc rate, or share x EPC (spec 3)."""
-    offer = offers.current(session)
+    offer = offers.current(session, now=now)
     if offer is None:
         return None
     numbers = policy.at(session, now)
@@ -124,6 +127,7 @@ def current_offer(session: Session, now: datetime) -> CurrentOffer | None:
         terms=Terms(Mode(offer.mode)),
         share_bps=share_bps,
         is_estimate=offer.cpc_micro is None,
+        stopped=budgets.stop_of(offer, left=budgets.left(session, [offer.id])[offer.id], now=now),
     )
 
 

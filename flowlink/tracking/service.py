@@ -44,7 +44,7 @@ def create_link(
     :raises destinations.BadDestination: :raises destinations.HostNotAllowed:
     :raises names.BadSlug: :raises names.ReservedSlug: :raises SlugTaken: somebody has it.
     """
-    offer = _offer(session, offer_id)
+    offer = _offer(session, offer_id, now)
     base_url = settings.current().url
     if destination is not None:
         destination = destinations.cleaned(destination, base_url=base_url)
@@ -97,11 +97,11 @@ def seed(session: Session, *, base_url: str, now: datetime) -> None:
     offers.seed(session, network=network, now=now)
 
 
-def _offer(session: Session, offer_id: OfferId | None) -> Offer:
-    offer = offers.current(session) if offer_id is None else session.get(Offer, offer_id)
+def _offer(session: Session, offer_id: OfferId | None, now: datetime) -> Offer:
+    offer = offers.current(session, now=now) if offer_id is None else session.get(Offer, offer_id)
     if offer is None:
         raise offers.NoOffer if offer_id is None else offers.UnknownOffer
-    if not offer.active:
+    if not offer.active or (offer.ends_at is not None and offer.ends_at <= now):
         raise offers.NoOffer
     return offer
 

@@ -105,7 +105,9 @@ def respond(request: Request, error: FlowlinkError) -> Response:
     if error.message in _LONGER and not _wants_json(request):
         message = i18n.translate(_lang(request), _LONGER[error.message])
     about = [{"field": error.field, "message": message}] if error.field else []
-    return tell(request, Problem(number, _slug(type(error).__name__), message, about))
+    later = {"retry-after": str(error.retry_after_s)} if isinstance(error, LimitReached) else {}
+    problem = Problem(number, _slug(type(error).__name__), message, about, later)
+    return tell(request, problem)
 
 
 def tell(request: Request, problem: Problem) -> Response:

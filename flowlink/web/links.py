@@ -10,7 +10,7 @@ def with_query(request: Request, **changes: object) -> str:
     kept = [(name, value) for name, value in request.query_params.multi_items()]
     query = [(name, value) for name, value in kept if name not in changes]
     query += [(name, str(value)) for name, value in changes.items() if value is not None]
-    path = request.url.path
+    path = "/" + request.url.path.lstrip("/")  # `//host` would be another site
     return f"{path}?{urlencode(query)}" if query else path
 
 

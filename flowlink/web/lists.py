@@ -14,6 +14,7 @@ CSV_SIZE = 100_000
 _FURTHEST = 1 << 63
 
 Cursor = Annotated[str | None, Query(max_length=500)]
+Format = Annotated[str, Query(alias="format", max_length=8)]
 Search = Annotated[str, Query(max_length=200)]
 
 

@@ -265,3 +265,18 @@ def test_what_is_no_backup_is_refused(shell: Shell, place: Path) -> None:
     done = shell("restore", str(place / "file"), data=place / "new")
 
     assert (done.returncode, "cannot be read as a backup" in done.stderr) == (1, True)
+
+
+def test_a_data_directory_may_have_a_blank_in_its_name(place: Path) -> None:
+    done = command("ledger", "check", data=place / "my data")
+
+    assert (done.returncode, done.stdout) == (0, "the ledger is clean\n"), done.stderr
+
+
+def test_the_secrets_of_another_installation_are_told_apart(shared: str, place: Path) -> None:
+    ask = ("admin", "postback-url", "direct")
+
+    done = command(*ask, data=place / "other", DATABASE_URL=shared)
+
+    assert (done.returncode, done.stdout) == (1, ""), done.stdout
+    assert "SECRET_KEYS" in done.stderr

@@ -30,7 +30,7 @@ class Tab:
     complaints: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
-        answer = self.page.goto(self.url + path)
+        answer = self.page.goto(self.url + path, wait_until="load")
         assert answer is not None
         assert answer.status == 200, (path, answer.status)
         self.sound()
@@ -43,11 +43,12 @@ class Tab:
         assert self.page.evaluate(WIDER) <= 0, f"{place} is wider than its window"
         self.page.evaluate(_axe())
         found: list[str] = self.page.evaluate(CHECK, RULES)
-        assert found == [], place
+        assert not found, "\n".join([place, *found])
 
     def press(self, name: str) -> None:
         """Press the button of this name, and see what comes."""
         self.page.get_by_role("button", name=name, exact=True).first.click()
+        self.page.wait_for_load_state("networkidle")
         self.sound()
 
     def shows(self, text: str) -> None:

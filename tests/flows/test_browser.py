@@ -102,6 +102,7 @@ def pay(boss: Tab, words: Mapping[str, str]) -> None:
     boss.press(words["paid"])
     boss.page.fill("dialog[open] input[name=reference]", "SEPA-1")
     boss.page.locator("dialog[open] form button").last.click()
+    boss.page.wait_for_load_state("networkidle")
     boss.sound()
 
 

@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from flowlink.insights import queue
 from flowlink.kernel import audit, ids, jobs, policy as policies
 from flowlink.kernel.flags import Flag, on
 from flowlink.notify import queries as notify
+from flowlink.notify.models import Mail
 from tests.factories import Person
 from tests.insights.makers import read, send
 
@@ -57,6 +59,24 @@ def test_a_mail_is_shown_in_a_frame_that_can_do_nothing(
     assert "/partner/login?token=" in page or "/login/verify?token=" in page
     assert framed.headers["content-security-policy"].startswith("default-src 'none'")
     assert "sandbox" in framed.headers["content-security-policy"]
+
+
+def test_a_failed_mail_is_sent_again(
+    client: TestClient, session: Session, operator: Person, now: datetime
+) -> None:
+    client.post("/login", data={"email": "new@example.org"})
+    session.execute(update(Mail).values(state="failed", context={}, error="no such host"))
+    (row, *_) = notify.mails(session)
+    path = f"/admin/mails/{ids.public('mail', row.id)}"
+    assert ("Send again" in read(client, path), "no such host" in read(client, path)) == (
+        True,
+        True,
+    )
+
+    assert send(client, f"{path}/retry") == (303, path)
+
+    assert notify.mails(session)[0].state == "queued"
+    assert send(client, f"{path}/retry")[0] == 400
 
 
 def test_a_flag_is_switched_and_the_switching_kept(

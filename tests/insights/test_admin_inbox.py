@@ -56,7 +56,8 @@ def test_an_offer_is_made_by_form(client: TestClient, session: Session, operator
 @pytest.mark.parametrize(
     "changes",
     [
-        {"name": "Not A Name"},
+        {"name": "not/a name"},
+        {"name": "DEFAULT"},
         {"name": "default"},
         {"network": "nowhere"},
         {"mode": "free"},

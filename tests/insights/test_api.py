@@ -43,7 +43,7 @@ def test_an_empty_installation_counts_nothing(client: TestClient) -> None:
         "holds": 0,
         "postbacks_24h": 0,
         "partners_active": 0,
-        "offer": {"headline_cpc": 0.12, "epc_7d": None, "terms": {"mode": "revshare"}},
+        "offer": {"headline_cpc": 0.12, "epc_7d": 0, "terms": {"mode": "revshare"}},
     }
 
 

@@ -14,7 +14,7 @@ from flowlink.tracking.models import Postback
 from flowlink.tracking.postbacks import PostbackIn
 from flowlink.tracking.report_models import Report
 from tests.factories import Person
-from tests.insights.makers import ENGLISH, World, click_again, read, send
+from tests.insights.makers import ENGLISH, World, click_again, read, send, status
 from tests.tracking.makers import conversions, postback
 
 FORM = {
@@ -70,6 +70,8 @@ def test_a_postback_shows_how_it_was_read_and_is_read_again(
     session.refresh(orphan)
     assert orphan.attempts == 2
     assert len(conversions(session)) == 1
+    assert "postback.replayed" in read(client, "/admin/audit")
+    assert send(client, "/admin/postbacks/pb_00000000000000000000000000/replay")[0] == 404
 
 
 def test_the_dry_run_does_nothing(
@@ -82,6 +84,13 @@ def test_the_dry_run_does_nothing(
     page = read(client, f"/admin/postbacks/try?network=direct&query={query}")
 
     assert ("Accepted" in page, "€5.00" in page) == (True, True)
+    assert ids.public("par", world.ada.partner_id) in page
+    path = "/admin/postbacks/try?network=direct&query="
+    known = ids.public("cnv", world.conversion.id)
+    assert known in read(client, f"{path}subid%3D{world.click}%26amount%3D9%26txn_id%3Dt1")
+    assert "does not know this status word" in read(client, f"{path}status%3Dperhaps")
+    assert "not one of ours" in read(client, f"{path}subid%3Dnonsense")
+    assert status(client, "/admin/postbacks/try?network=nowhere&query=x") == 404
     assert session.query(Postback).count() == before
     assert len(conversions(session)) == 1
 

@@ -234,13 +234,12 @@ def test_another_partners_trails_are_not_there(
     client: TestClient, session: Session, world: World, now: datetime
 ) -> None:
     made = withdraw(session, world.ada.partner_id, "20.00", now=now)
+    reserve.release(session, now=now + timedelta(days=31))
+    give(session, world.ada, Money.parse("5.00"))
     found = ledger.lines(session, [account(AccountKind.AVAILABLE, world.ada.partner_id)])
-    mine = [
-        ids.public(CONVERSION, world.conversion.id),
-        payout_ids.public(made.id),
-        ids.public("ent", found.items[0].entry_id),
-        world.click,
-    ]
+    mine = [ids.public("ent", line.entry_id) for line in found.items]
+    mine += [ids.public(CONVERSION, world.conversion.id), payout_ids.public(made.id), world.click]
+    assert [status(client, f"/partners/trail/{name}") for name in mine] == [200] * 7
     sign_in(client, make_partner(session))
 
     for name in mine:

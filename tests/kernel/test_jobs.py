@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import events, jobs
+from flowlink.kernel import events, jobs, settings, worker
 from flowlink.kernel.models import JobRun
 
 Seen = list[tuple[str, dict[str, Any]]]
@@ -118,3 +118,23 @@ def test_a_queued_job_runs_for_the_time_it_is_given(
     jobs.run_pending(now)
 
     assert seen == [("polish", {"at": now})]
+
+
+@pytest.mark.parametrize(("offset_s", "expected"), [(86400, ["polish"]), (0, [])])
+def test_a_moved_clock_brings_the_whole_schedule_at_once(
+    session: Session,
+    now: datetime,
+    seen: Seen,
+    monkeypatch: pytest.MonkeyPatch,
+    offset_s: int,
+    expected: list[str],
+) -> None:
+    moved = settings.current().model_copy(update={"flowlink_clock_offset_s": offset_s})
+    monkeypatch.setattr(settings, "_in_use", [moved])
+    for name in jobs.JOBS.keys() - {"polish", "drop"}:
+        del jobs.JOBS[name]
+
+    worker.catch_up()
+    jobs.run_pending(now)
+
+    assert [name for name, _ in seen] == expected

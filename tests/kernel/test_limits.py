@@ -14,8 +14,9 @@ def test_attempts_are_counted_a_key_and_a_window(session: Session, now: datetime
         limits.hit("mail:ada", 3, 600, now)
     limits.hit("mail:bob", 3, 600, now)
 
-    with pytest.raises(LimitReached):
+    with pytest.raises(LimitReached) as refused:
         limits.hit("mail:ada", 3, 600, now)
+    assert 0 < refused.value.retry_after_s <= 600
     limits.hit("mail:ada", 3, 600, now + timedelta(seconds=600))
 
 

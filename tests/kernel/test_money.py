@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, strategies as st
 
-from flowlink.kernel.money import BadAmount, Money, split
+from flowlink.kernel.money import BadAmount, Money, parse_exact, parse_share, split
 
 micros = st.integers(min_value=-(10**15), max_value=10**15)
 amounts = st.integers(min_value=0, max_value=10**15)
@@ -104,3 +104,22 @@ def test_currencies_never_mix() -> None:
 def test_an_amount_reads_as_cents_and_currency() -> None:
     assert str(Money(12_345_000)) == "12.34 EUR"
     assert Money(1_500_000).decimal() == Decimal("1.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "bps"), [("0.30", 3000), ("0,333", 3330), ("1", 10_000), ("0", 0)]
+)
+def test_a_share_is_read_in_basis_points(text: str, bps: int) -> None:
+    assert parse_share(text) == bps
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "0.12345", "half", ""])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(BadAmount):
+        parse_share(text)
+
+
+def test_a_price_may_be_less_than_a_cent() -> None:
+    assert parse_exact("0.125") == Money(125_000)
+    with pytest.raises(BadAmount):
+        parse_exact("0.0000001")

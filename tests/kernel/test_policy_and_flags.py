@@ -1,6 +1,7 @@
 """Flags and policy numbers: switched while running, dated, audited, never rewriting the past."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -13,7 +14,7 @@ from flowlink.kernel.models import AuditRow, PolicyRow
 from flowlink.kernel.money import Money
 
 
-def change(session: Session, now: datetime, name: str, value: str, **more: datetime) -> None:
+def change(session: Session, now: datetime, name: str, value: str, **more: Any) -> None:
     policy.change(session, name=name, value=value, actor="cli", reason="Summer.", now=now, **more)
 
 
@@ -24,11 +25,11 @@ def test_a_flag_follows_the_setting_until_it_is_switched(session: Session, now: 
     assert not flags.on(session, Flag.FEATURE_RISKBOT)
 
     session.expire_all()
-    flags.switch(session, flag=Flag.FEATURE_RISKBOT, on=True, actor="cli", now=now)
+    flags.switch(session, flag=Flag.FEATURE_RISKBOT, on=True, actor="cli", now=now, ip="192.0.2.7")
     session.expire_all()
     assert flags.on(session, Flag.FEATURE_RISKBOT)
-    audited = select(AuditRow.action).where(AuditRow.subject == "FEATURE_RISKBOT")
-    assert session.scalars(audited).all() == ["switched flag", "switched flag"]
+    audited = select(AuditRow.ip).where(AuditRow.subject == "FEATURE_RISKBOT")
+    assert session.scalars(audited.order_by(AuditRow.id)).all() == ["", "192.0.2.7"]
 
 
 def test_a_change_holds_from_its_date_and_not_before(session: Session, now: datetime) -> None:

@@ -8,6 +8,7 @@ from flowlink.kernel import policy as policies
 from flowlink.kernel.money import Money
 from flowlink.payouts import check, service as payouts
 from tests.factories import Person, make_partner
+from tests.payouts.click_makers import accrue, click, link_to, make_offer
 from tests.payouts.makers import DAY, assert_clean, convert, earn
 
 
@@ -49,6 +50,33 @@ def test_damage_is_found(session: Session, damage: str) -> None:
 
     found = check.problems(session)
     assert any(DAMAGE[damage] in problem for problem in found), found
+
+
+CLICK_DAMAGE = {
+    "UPDATE payouts_accrual SET click_ids = click_ids[2:], amount_micro = price_micro": (
+        "differs from its entry"
+    ),
+    "UPDATE payouts_accrual SET reserve_micro = reserve_micro - 1": "differs from its entry",
+    "UPDATE payouts_accrual SET offer_id = uuidv7()": "differs from its entry",
+    "DELETE FROM payouts_accrual": "belongs to no accrual",
+    "UPDATE payouts_accrual SET click_ids = ARRAY[click_ids[1], click_ids[1]]": "accrued twice",
+}
+
+
+@pytest.mark.parametrize("damage", CLICK_DAMAGE)
+def test_damage_to_click_earnings_is_found(session: Session, damage: str) -> None:
+    ada = make_partner(session)
+    offer = make_offer(session, budget="5.00")
+    click(session, link_to(session, ada, offer), number=2)
+    accrue(session)
+    assert_clean(session)
+    session.execute(text("SET LOCAL ROLE NONE"))
+    session.execute(text("SET LOCAL session_replication_role = replica"))
+
+    session.execute(text(damage))
+
+    found = check.problems(session)
+    assert any(CLICK_DAMAGE[damage] in problem for problem in found), found
 
 
 def test_a_revision_that_nobody_posted_is_named(session: Session) -> None:

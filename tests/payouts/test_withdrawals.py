@@ -1,6 +1,7 @@
 """A withdrawal's way: approved, paid, or given back; and every step that is refused."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from sqlalchemy import select, text
@@ -293,4 +294,17 @@ def test_lists_page_by_key(session: Session) -> None:
     assert [line.id for line in older] == [first.id]
     waiting = queries.pending(session)
     assert [line.id for line in waiting] == [first.id, second.id]
-    assert queries.total(waiting) == Money.parse("40.00")
+    rest = queries.pending(session, after=first.id)
+    assert [line.id for line in rest] == [second.id]
+
+
+def test_what_waits_is_counted_and_summed(session: Session, now: datetime) -> None:
+    ada = make_partner(session, available="250.00")
+    ask(session, ada, "20.00")
+    ask(session, ada, "200.00")
+    rejected = ask(session, ada, "10.00")
+    withdrawals.reject(
+        session, withdrawal_id=WithdrawalId(rejected.id), reason="No.", actor="test", now=now
+    )
+
+    assert queries.waiting(session) == queries.Waiting(2, 1, Money.parse("220.00"))

@@ -161,3 +161,13 @@ def test_many_holds_page(client: TestClient, session: Session, now: datetime) ->
     second = client.get("/ops/holds", params={"cursor": first["next"]}, headers=accept).json()
 
     assert (len(first["holds"]), len(second["holds"]), second["next"]) == (50, 1, None)
+
+
+def test_holds_export(client: TestClient, session: Session, now: datetime) -> None:
+    person = held(session, now)
+    key = {"x-admin-secret": settings.current().admin_secret}
+
+    lines = client.get("/ops/holds?format=csv", headers=key).text.splitlines()
+
+    assert lines[0] == "\ufeffpartner_id,flag,reason,evidence,created_at,deadline"
+    assert lines[1].startswith(partner_ids.public(person.partner_id))

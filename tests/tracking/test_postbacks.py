@@ -1,5 +1,6 @@
 """Postbacks: what each word, amount and click does to a conversion, and what never moves it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from flowlink.tracking import (
     queries,
 )
 from flowlink.tracking.clickid import ClickRef
+from flowlink.tracking.ids import OfferId
 from flowlink.tracking.models import Mode, Status
 from flowlink.tracking.offers import OfferIn
 from flowlink.tracking.postbacks import PostbackIn
@@ -289,15 +291,20 @@ def test_a_revision_can_never_be_changed(session: Session, click: str, send: Sen
     assert revisions(session) == [(1, "approved", 500)]
 
 
+def share(session: Session, share_bps: int, at: datetime) -> None:
+    """Another share for the offer, from that moment on."""
+    offer = offers.named(session, "default")
+    terms = replace(offers.terms_of(offer), share_bps=share_bps)
+    key = OfferId(offer.id)
+    offers.change(session, offer_id=key, terms=terms, version=offer.version, actor="test", now=at)
+
+
 def test_the_share_is_fixed_when_the_conversion_begins(
     session: Session, shop: Shop, click: str, send: Send, now: datetime
 ) -> None:
-    offer = offers.named(session, "default")
-    offer.share_bps = 2500
-    session.flush()
+    share(session, 2500, now - timedelta(hours=1))
     send(subid=click, amount="5", txn_id="t1")
-    offer.share_bps = 100
-    session.flush()
+    share(session, 100, now)
     send(subid=click, amount="6", txn_id="t1")
 
     (found,) = queries.conversions_of(session, partner_id=shop.partner_id)
@@ -308,7 +315,9 @@ def test_a_sale_on_a_cpc_offer_earns_no_share(
     session: Session, shop: Shop, click: str, send: Send, now: datetime
 ) -> None:
     network = networks.named(session, "direct")
-    terms = OfferIn("clicks", Mode.CPC, "https://shop.example/", cpc=Money(120_000))
+    terms = OfferIn(
+        name="clicks", mode=Mode.CPC, destination="https://shop.example/", cpc=Money(120_000)
+    )
     offer = offers.create(session, given=terms, network=network, actor="test", now=now)
     shop.link.offer_id = offer.id
     session.flush()

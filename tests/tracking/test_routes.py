@@ -107,7 +107,10 @@ def test_a_destination_may_be_any_page_of_an_allowed_host(
     session: Session, partner: TestClient, now: datetime
 ) -> None:
     given = OfferIn(
-        "shop", Mode.REVSHARE, "https://shop.example/land", allowed_hosts=["*.shop.example"]
+        name="shop",
+        mode=Mode.REVSHARE,
+        destination="https://shop.example/land",
+        allowed_hosts=["*.shop.example"],
     )
     network = networks.named(session, "direct")
     offers.create(session, given=given, network=network, actor="test", now=now)
@@ -230,7 +233,7 @@ def test_an_operator_adds_a_network_and_an_offer(session: Session, client: TestC
 @pytest.mark.parametrize(
     "body",
     [
-        {"name": "Bad Name"},
+        {"name": "bad/name"},
         {"name": "acme", "fields": {"subid": "key"}},
         {"name": "acme", "fields": {"what": "ever"}},
         {"name": "acme", "fields": {"amount": "subid"}},

@@ -14,7 +14,7 @@ def sign_in_link(arguments: Namespace) -> None:
 
 def api_key(arguments: Namespace) -> None:
     """Print a new key; it is shown this once."""
-    scopes = arguments.scopes.split(",") if arguments.scopes else None
+    scopes = None if arguments.scopes is None else arguments.scopes.split(",")
     with opening.database(arguments):
         key = access.api_key(operator=arguments.operator, partner=arguments.partner, scopes=scopes)
         say(key)

@@ -52,12 +52,15 @@ def add_network(arguments: Namespace) -> None:
 
 def export_clicks(arguments: Namespace) -> None:
     """Write one row a click; whole days in UTC, both ends included."""
-    if arguments.out.suffix != ".csv":
-        raise Failed("only CSV is written by this version: name a file that ends in .csv")
+    if arguments.out.suffix not in clicks_export.FORMS:
+        raise Failed(f"name a file that ends in {' or '.join(clicks_export.FORMS)}")
     since = _day(arguments.since) if arguments.since else clickid.EPOCH
     until = _day(arguments.until) + timedelta(days=1) if arguments.until else None
     with opening.database(arguments):
-        count = clicks_export.write(arguments.out, since=since, until=until)
+        try:
+            count = clicks_export.write(arguments.out, since=since, until=until)
+        except OSError as error:
+            raise Failed(f"{arguments.out} cannot be written: {error.strerror}") from None
     note(f"{count} clicks written to {arguments.out}")
 
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m0901"
-down_revision = "m0807"
+down_revision = "m0808"
 
 NETWORKS = """
 ALTER TABLE tracking_network
