@@ -1,6 +1,6 @@
 """The database: sessions, transactions, locks. Nothing else commits, rolls back or locks."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,3 +166,18 @@ def advisory_lock(session: Session, name: str) -> None:
     session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
     )
+
+
+def advisory_locks(session: Session, names: Collection[str]) -> None:
+    """Lock many names until the transaction ends, in one order everywhere."""
+    take = text(
+        "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
+        " FROM unnest(CAST(:names AS text[])) AS name ORDER BY key) AS keys"
+    )
+    session.execute(take, {"names": list(names)})
+
+
+def new_keys(session: Session, count: int) -> Sequence[UUID]:
+    """Keys for rows that are written in one go, in growing order."""
+    made = text("SELECT uuidv7() FROM generate_series(1, :count)")
+    return session.scalars(made, {"count": count}).all()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import audit, db, events, ids
 from flowlink.kernel.errors import Refused
-from flowlink.tracking import postbacks
+from flowlink.tracking import postbacks, senders
 from flowlink.tracking.ids import POSTBACK, PostbackId
 from flowlink.tracking.models import Network, Postback, Result
 from flowlink.tracking.postbacks import PostbackResult, UnknownPostback
@@ -128,7 +128,7 @@ def _judge_again(session: Session, postback: Postback) -> None:
     network = session.get(Network, postback.network_id) if postback.network_id else None
     if network is None or not postback.key_ok:
         raise NoSender
-    why_not = postbacks.refusal(network, postback.address)
+    why_not = senders.refusal(network, postback.address)
     if why_not is not None:
         raise NothingToReplay
     postback.result, postback.reason = Result.RECEIVED, None

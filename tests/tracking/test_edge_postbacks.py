@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from flowlink.tracking import postbacks
+from flowlink.tracking import settling
 from flowlink.tracking.edge import Edge
 from tests.tracking.makers import BROWSER, Shop, ask, click_id, committed_shop, postback
 
@@ -113,7 +113,7 @@ def test_what_fails_while_it_is_understood_is_kept_for_later(
     shop = committed_shop()
     query = postback(shop, subid=clicked(edge, shop), amount="10")
     with monkeypatch.context() as patch:
-        patch.setattr(postbacks, "process", lambda *_, **__: 1 / 0)
+        patch.setattr(settling, "settle", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             edge.get(f"{PATH}?{query}")
 
