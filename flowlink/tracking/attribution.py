@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, BigInteger, any_, literal, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import ids
@@ -49,7 +49,9 @@ def find_all(session: Session, subids: Collection[str]) -> dict[str, Attribution
     links: dict[int, _Owner] = {}
     if numbers:
         columns = (Link.number, Link.id, Link.partner_id, Link.offer_id, Link.own_content)
-        found = session.execute(select(*columns).where(Link.number.in_(numbers)))
+        found = session.execute(
+            select(*columns).where(Link.number == any_(literal(list(numbers), ARRAY(BigInteger))))
+        )
         links = {number: tuple(owner) for number, *owner in found}  # type: ignore[misc]
     return {subid: _found(session, subid, ref, links) for subid, ref in refs.items()}
 

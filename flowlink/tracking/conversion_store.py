@@ -14,25 +14,23 @@ from flowlink.tracking.attribution import Attribution
 from flowlink.tracking.lifecycle import Step
 from flowlink.tracking.models import Conversion, Status
 
+# Rows travel as one JSON text: a tenth of the work of as many arrays as there are columns.
 _INSERT = text("""
 INSERT INTO tracking_conversion (id, network_id, dedupe_key, txn_id, goal, click_id, link_id,
   partner_id, offer_id, offer_version, share_bps, status, amount_micro, currency, revision,
   occurred_at, updated_at)
 SELECT id, network_id, dedupe_key, txn_id, goal, click_id, link_id, partner_id, offer_id,
   offer_version, share_bps, status, amount_micro, 'EUR', revision, occurred_at, :now
-FROM unnest(CAST(:id AS uuid[]), CAST(:network_id AS uuid[]), CAST(:dedupe_key AS text[]),
-  CAST(:txn_id AS text[]), CAST(:goal AS text[]), CAST(:click_id AS bigint[]),
-  CAST(:link_id AS uuid[]), CAST(:partner_id AS uuid[]), CAST(:offer_id AS uuid[]),
-  CAST(:offer_version AS int[]), CAST(:share_bps AS int[]), CAST(:status AS text[]),
-  CAST(:amount_micro AS bigint[]), CAST(:revision AS int[]), CAST(:occurred_at AS timestamptz[]))
-  AS new (id, network_id, dedupe_key, txn_id, goal, click_id, link_id, partner_id, offer_id,
-    offer_version, share_bps, status, amount_micro, revision, occurred_at)
+FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, network_id uuid, dedupe_key text,
+  txn_id text, goal text, click_id bigint, link_id uuid, partner_id uuid, offer_id uuid,
+  offer_version int, share_bps int, status text, amount_micro bigint, revision int,
+  occurred_at timestamptz)
 """)
 
 _INSERT_REVISIONS = text("""
 INSERT INTO tracking_conversion_revision (conversion_id, revision, status, amount_micro, at)
-SELECT *, :now FROM unnest(CAST(:id AS uuid[]), CAST(:revision AS int[]), CAST(:status AS text[]),
-  CAST(:amount_micro AS bigint[]))
+SELECT id, revision, status, amount_micro, :now FROM json_to_recordset(CAST(:rows AS json))
+  AS new (id uuid, revision int, status text, amount_micro bigint)
 """)
 
 
@@ -121,39 +119,41 @@ def write(session: Session, book: Book, *, now: datetime) -> None:
     if book.new:
         for known, made in zip(book.new, db.new_keys(session, len(book.new)), strict=True):
             known.id = made
-        session.execute(_INSERT, _columns(book.new) | {"now": now})
+        session.execute(_INSERT, {"rows": json.dumps(_rows(book.new)), "now": now})
     session.flush()  # those that were known
-    steps = book.revisions
-    session.execute(
-        _INSERT_REVISIONS,
+    steps = [
         {
-            "id": [known.id for known, *_ in steps],
-            "revision": [revision for _, revision, *_ in steps],
-            "status": [status.value for *_, status, _ in steps],
-            "amount_micro": [amount for *_, amount in steps],
-            "now": now,
-        },
-    )
+            "id": known.id.hex if known.id else None,
+            "revision": revision,
+            "status": status,
+            "amount_micro": amount,
+        }
+        for known, revision, status, amount in book.revisions
+    ]
+    session.execute(_INSERT_REVISIONS, {"rows": json.dumps(steps), "now": now})
 
 
-def _columns(new: Sequence[Known]) -> dict[str, list[object]]:
-    return {
-        "id": [one.id for one in new],
-        "network_id": [one.network_id for one in new],
-        "dedupe_key": [one.key for one in new],
-        "txn_id": [one.txn_id for one in new],
-        "goal": [one.goal for one in new],
-        "click_id": [one.owner.number for one in new],
-        "link_id": [one.owner.link_id for one in new],
-        "partner_id": [one.owner.partner_id for one in new],
-        "offer_id": [one.offer_id for one in new],
-        "offer_version": [one.offer_version for one in new],
-        "share_bps": [one.share_bps for one in new],
-        "status": [one.status.value for one in new],
-        "amount_micro": [one.amount_micro for one in new],
-        "revision": [one.revision for one in new],
-        "occurred_at": [one.occurred_at for one in new],
-    }
+def _rows(new: Sequence[Known]) -> list[dict[str, object]]:
+    return [
+        {
+            "id": one.id.hex if one.id else None,
+            "network_id": one.network_id.hex,
+            "dedupe_key": one.key,
+            "txn_id": one.txn_id,
+            "goal": one.goal,
+            "click_id": one.owner.number,
+            "link_id": one.owner.link_id.hex,
+            "partner_id": one.owner.partner_id.hex,
+            "offer_id": one.offer_id.hex,
+            "offer_version": one.offer_version,
+            "share_bps": one.share_bps,
+            "status": one.status,
+            "amount_micro": one.amount_micro,
+            "revision": one.revision,
+            "occurred_at": one.occurred_at.isoformat(),
+        }
+        for one in new
+    ]
 
 
 def _same_click(one: Known, owner: Attribution) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flowlink.kernel.db import Base, Key
 from flowlink.kernel.money import Money
 
+_WAITING = text("result IN ('received', 'orphan')")
 _STATUSES = "status IN ('pending', 'approved', 'rejected', 'reversed')"
 
 
@@ -247,11 +248,8 @@ class Postback(Base):
             "result IN ('received', 'ok', 'duplicate', 'orphan', 'quarantined', 'rejected')",
             name="result",
         ),
-        Index(
-            "ix_tracking_postback_waiting",
-            "id",
-            postgresql_where=text("result IN ('received', 'orphan')"),
-        ),
+        Index("ix_tracking_postback_waiting", "id", postgresql_where=_WAITING),
+        Index("ix_tracking_postback_strangers", "id", postgresql_where=text("NOT key_ok")),
         Index("ix_tracking_postback_network_id_id", "network_id", "id"),
         Index(
             "ix_tracking_postback_quarantine",

@@ -1,5 +1,7 @@
 """The log of postbacks: each request as it came, written with what became of it."""
 
+import json
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,19 +18,16 @@ from flowlink.tracking.settling import Outcome
 _INSERT = text("""
 INSERT INTO tracking_postback (id, received_at, method, query, content_type, body, address,
   network_id, key_ok, result, reason, conversion_id, revision, word, attempts, handled_at)
-SELECT id, :now, method, query, content_type, body, address, network_id, key_ok, result, reason,
-  conversion_id, revision, word, attempts, CASE WHEN result <> 'received' THEN :now END
-FROM unnest(CAST(:id AS uuid[]), CAST(:method AS text[]), CAST(:query AS text[]),
-  CAST(:content_type AS text[]), CAST(:body AS bytea[]), CAST(:address AS text[]),
-  CAST(:network_id AS uuid[]), CAST(:key_ok AS boolean[]), CAST(:result AS text[]),
-  CAST(:reason AS text[]), CAST(:conversion_id AS uuid[]), CAST(:revision AS int[]),
-  CAST(:word AS text[]), CAST(:attempts AS int[]))
-  AS new (id, method, query, content_type, body, address, network_id, key_ok, result, reason,
-    conversion_id, revision, word, attempts)
+SELECT id, :now, method, query, content_type, decode(body, 'base64'), address, network_id, key_ok,
+  result, reason, conversion_id, revision, word, attempts,
+  CASE WHEN result <> 'received' THEN :now END
+FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, method text, query text,
+  content_type text, body text, address text, network_id uuid, key_ok boolean, result text,
+  reason text, conversion_id uuid, revision int, word text, attempts int)
 """)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
     """A request as it is stored, and what became of it."""
 
@@ -47,25 +46,29 @@ def insert(session: Session, rows: Sequence[Kept], *, now: datetime) -> list[Pos
     if not rows:
         return []
     keys = [PostbackId(key) for key in db.new_keys(session, len(rows))]
-    outcomes = [row.outcome for row in rows]
-    columns = {
-        "id": keys,
-        "method": [row.method for row in rows],
-        "query": [row.query for row in rows],
-        "content_type": [row.content_type for row in rows],
-        "body": [row.body for row in rows],
-        "address": [row.address for row in rows],
-        "network_id": [row.network_id for row in rows],
-        "key_ok": [row.key_ok for row in rows],
-        "result": [one.result.value for one in outcomes],
-        "reason": [one.reason for one in outcomes],
-        "conversion_id": [one.conversion_id for one in outcomes],
-        "revision": [one.revision for one in outcomes],
-        "word": [one.word for one in outcomes],
-        "attempts": [_attempts(one) for one in outcomes],
-    }
-    session.execute(_INSERT, columns | {"now": now})
+    given = [_row(key, row) for key, row in zip(keys, rows, strict=True)]
+    session.execute(_INSERT, {"rows": json.dumps(given), "now": now})
     return keys
+
+
+def _row(key: PostbackId, kept: Kept) -> dict[str, object]:
+    outcome = kept.outcome
+    return {
+        "id": key.hex,
+        "method": kept.method,
+        "query": kept.query,
+        "content_type": kept.content_type,
+        "body": b64encode(kept.body).decode() if kept.body else "",
+        "address": kept.address,
+        "network_id": kept.network_id.hex if kept.network_id else None,
+        "key_ok": kept.key_ok,
+        "result": outcome.result,
+        "reason": outcome.reason,
+        "conversion_id": outcome.conversion_id.hex if outcome.conversion_id else None,
+        "revision": outcome.revision,
+        "word": outcome.word,
+        "attempts": _attempts(outcome),
+    }
 
 
 def _attempts(outcome: Outcome) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db
@@ -28,7 +28,9 @@ from flowlink.tracking.settling import Outcome, Told
 WRONG_KEY = senders.WRONG_KEY
 FAILED = "failed"
 REMATCH_DAYS = 7
+STRANGER_DAYS = 30
 _REMATCH_BATCH = 500
+_FORGET_BATCH = 5_000
 _SETTLED = (Result.OK, Result.DUPLICATE, Result.REJECTED)
 
 
@@ -162,6 +164,14 @@ def mark_failed(session: Session, *, postback_id: PostbackId, now: datetime) -> 
         if postback.result not in _SETTLED:
             postback.attempts += 1
             postback.reason, postback.handled_at = FAILED, now
+
+
+def forget_strangers(session: Session, *, now: datetime) -> int:
+    """Drop some of what strangers sent long ago, oldest first; returns how many, 0 at the end."""
+    oldest = select(Postback.id).where(~Postback.key_ok).order_by(Postback.id).limit(_FORGET_BATCH)
+    old = Postback.received_at < now - timedelta(days=STRANGER_DAYS)
+    gone = delete(Postback).where(Postback.id.in_(oldest), old).returning(Postback.id)
+    return len(session.scalars(gone).all())
 
 
 def preview(session: Session, *, request: PostbackIn, now: datetime) -> Preview:

@@ -27,7 +27,7 @@ NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
 _TAKEN_BACK = (Status.REJECTED, Status.REVERSED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
     """A claim of a network that may speak. `at`: when it happened, as far as anybody knows.
 
@@ -40,7 +40,7 @@ class Told:
     happened_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of a postback, and the conversion that it is about, if any."""
 
@@ -51,7 +51,7 @@ class Outcome:
     word: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Understood:
     """A claim, the one key under which its event is known, and whose it is (if anyone's)."""
 
@@ -142,7 +142,7 @@ def _names(understood: Sequence[Understood]) -> set[str]:
 
 def _open(session: Session, understood: Sequence[Understood], *, locked: bool = True) -> Book:
     keys = {one.key for one in understood}
-    wanted: list[ColumnElement[bool]] = [Conversion.dedupe_key.in_(keys)]
+    wanted: list[ColumnElement[bool]] = [db.among(Conversion.dedupe_key, keys)]
     for one in understood:
         if one.nameless_return:
             assert one.owner is not None

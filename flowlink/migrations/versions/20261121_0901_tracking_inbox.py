@@ -18,6 +18,7 @@ ALTER TABLE tracking_postback
   ADD COLUMN happened_at timestamptz;
 CREATE INDEX ix_tracking_postback_quarantine ON tracking_postback (network_id, word, id)
   WHERE result = 'quarantined';
+CREATE INDEX ix_tracking_postback_strangers ON tracking_postback (id) WHERE NOT key_ok;
 """
 
 REPORTS = """
