@@ -227,7 +227,7 @@ def test_two_processes_with_the_same_sales_never_quarrel() -> None:
     shop = committed_shop()
     click = committed_click(shop)
     queries = [postback(shop, subid=click, amount="1", txn_id=f"t{n}") for n in range(60)]
-    together = threading.Barrier(2)
+    together = threading.Barrier(2, timeout=20)
 
     def receive(some: list[str]) -> Counter[str]:
         seen: Counter[str] = Counter()
