@@ -203,6 +203,11 @@ def _client(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=10_000)
+def _whole(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str:
+    return clients.client_ip(peer, forwarded, trusted)
+
+
+@lru_cache(maxsize=10_000)
 def _host(referrer: str) -> str:
     """The host that linked to us: more of the visitor's way is not ours to keep."""
     try:
@@ -221,7 +226,7 @@ def _request(scope: Scope, body: bytes) -> postbacks.PostbackIn:
         query=scope["query_string"].decode("latin-1"),
         content_type=headers.get(b"content-type", b"").decode("latin-1")[:200],
         body=body,
-        address=clients.client_ip(peer, forwarded, settings.current().trusted_proxies),
+        address=_whole(peer, forwarded[-400:], settings.current().trusted_proxies),
     )
 
 
