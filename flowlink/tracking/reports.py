@@ -152,8 +152,15 @@ def book_batch(session: Session, *, report_id: UUID, now: datetime) -> int:
     network = session.get_one(Network, report.network_id)
     todo = select(ReportRow).where(ReportRow.report_id == report.id, ReportRow.result.is_(None))
     found = session.scalars(todo.order_by(ReportRow.number).limit(BATCH)).all()
-    for row, event in zip(found, _events(report, found), strict=True):
-        _book(session, network, row, event, now)
+    keys = db.new_keys(session, len(found))
+    for row, event, key in zip(found, _events(report, found), keys, strict=True):
+        _keep(session, network, row, event, PostbackId(key), now)
+    session.flush()
+    booked = {PostbackId(row.postback_id): row for row in found if row.postback_id}
+    for result in postbacks.process_all(session, postback_ids=list(booked), now=now):
+        assert result.postback_id is not None
+        row = booked[result.postback_id]
+        row.result, row.reason = result.result, result.reason
     if not found:
         report.state, report.done_at = ReportState.DONE, now
     return len(found)
@@ -206,15 +213,22 @@ def _previewed(
     return RowPreview(row.number, row.cells, found, found.reason)
 
 
-def _book(
-    session: Session, network: Network, row: ReportRow, event: Event | BadRow, now: datetime
+def _keep(
+    session: Session,
+    network: Network,
+    row: ReportRow,
+    event: Event | BadRow,
+    key: PostbackId,
+    now: datetime,
 ) -> None:
+    """Make the row a postback, or say why it cannot be one."""
     try:
         good = _checked(network, event, now)
     except BadRow as error:
         row.result, row.reason = Result.REJECTED, error.reason
         return
     postback = Postback(
+        id=key,
         received_at=now,
         method=METHOD,
         query=urlencode(_named(network, good)),
@@ -228,6 +242,4 @@ def _book(
         happened_at=good.happened_at,
     )
     session.add(postback)
-    session.flush()  # the row names it
-    result = postbacks.process(session, postback_id=PostbackId(postback.id), now=now)
-    row.result, row.reason, row.postback_id = result.result, result.reason, postback.id
+    row.postback_id = key
