@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,11 +76,13 @@ class Senders:
 
 
 @pytest.fixture
-def senders(postgres_durable: EmbeddedPostgres) -> Senders:
+def senders(postgres_durable: EmbeddedPostgres, shared: str) -> Iterator[Senders]:
     db.connect(postgres_durable.url())
     shop = committed_shop()
     with db.write() as session:
-        return Senders(shop, make_click(session, shop, clock.now()))
+        made = Senders(shop, make_click(session, shop, clock.now()))
+    yield made
+    db.connect(shared)
 
 
 def test_no_answered_postback_is_lost_or_doubled_when_the_edge_is_killed(
