@@ -62,7 +62,7 @@ class Book:
         self.new: list[Known] = []
         self.revisions: list[tuple[Known, int, Status, int]] = []
 
-    def begin(self, known: Known) -> Known:
+    def add(self, known: Known) -> Known:
         """A conversion that nobody knew."""
         self.known[known.key] = known
         self.new.append(known)

@@ -34,7 +34,8 @@ def postback_rematch(now: datetime) -> str:
         with db.read() as session:
             batch = postbacks.waiting(session, now=now, after=last)
         if not batch:
-            return f"{matched} of {tried} orphans matched, {failed} could not be read"
+            unread = f", {failed} could not be read" if failed else ""
+            return f"{matched} of {tried} orphans matched{unread}"
         results, failures = _read_again(batch, now)
         tried, failed, last = tried + len(batch), failed + failures, batch[-1]
         matched += sum(one.result in {Result.OK, Result.DUPLICATE} for one in results)

@@ -172,7 +172,7 @@ def _settle(
     step = _step(one, known)
     if step.result == Result.OK:
         if known is None:
-            known = book.begin(_begun(terms, one, step, now))
+            known = book.add(_begun(terms, one, step, now))
         else:
             book.move(known, step, now)
     return step, known, known.revision if known else None
