@@ -187,7 +187,7 @@ def measure(place: Path, target: Target, *, connections: int, seconds: int) -> R
         rate=float(number(r"Requests/sec:\s+([\d.]+)")),
         p50_ms=milliseconds(number(r"50%\s+([\d.]+\w+)")),
         p99_ms=milliseconds(number(r"99%\s+([\d.]+\w+)")),
-        cpu_us=spent * 1e6 / int(number(r"(\d+) requests in")),
+        cpu_us=spent * 1e6 / max(int(number(r"(\d+) requests in")), 1),
         refused=int(number(r"Non-2xx or 3xx responses: (\d+)", "0")),
     )
 

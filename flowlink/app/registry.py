@@ -34,6 +34,8 @@ ROUTERS = (
     "tracking.link_console",
     "tracking.admin",
     "teams.routes",
+    "tracking.admin_inbox",
+    "tracking.admin_reports",
     "risk.admin",
     "payouts.routes",
     "payouts.admin",
@@ -42,6 +44,7 @@ ROUTERS = (
     "insights.routes",
     "insights.partner",
     "insights.clicks",
+    "insights.partner_hooks",
     "insights.admin",
     "insights.api",
 )

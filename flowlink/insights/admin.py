@@ -3,7 +3,15 @@
 from fastapi import APIRouter, Depends, Response
 
 from flowlink.identity.deps import require_operator
-from flowlink.insights import admin_house, admin_inbox, admin_money, admin_offers, clicks
+from flowlink.insights import (
+    admin_house,
+    admin_inbox,
+    admin_money,
+    admin_networks,
+    admin_offers,
+    admin_waiting,
+    clicks,
+)
 from flowlink.web.render import see_other
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_operator)])
@@ -15,6 +23,7 @@ def console() -> Response:
     return see_other("/admin/monitoring")
 
 
-for _part in (admin_money, admin_inbox, admin_offers, admin_house):
+_PARTS = (admin_money, admin_waiting, admin_networks, admin_inbox, admin_offers, admin_house)
+for _part in _PARTS:
     router.include_router(_part.router)
 router.include_router(clicks.console)

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from flowlink.identity.ids import UserId, actor_of
-from flowlink.kernel import audit, db
+from flowlink.kernel import audit, db, events
 from flowlink.kernel.errors import Forbidden, Invalid, Refused
 from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
@@ -259,6 +259,8 @@ def note(
         )
     )
     session.flush()  # a step that the table does not know is refused here
+    payload = {"withdrawal_id": str(withdrawal.id), "sequence": last + 1}
+    events.emit(session, "withdrawal.changed", payload)
 
 
 def post(

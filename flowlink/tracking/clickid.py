@@ -7,6 +7,7 @@ made from that MAC), so that it survives networks that fold case and cannot be f
 conversion can be attributed even before the click's row is there.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,7 +19,8 @@ EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 LENGTH = 36
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
-_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+_PYTHONS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+_TOKEN = re.compile(f"[{_ALPHABET}]{{36}}", re.ASCII | re.IGNORECASE)
 _NODE_BITS, _SEQUENCE_BITS = 10, 12
 _TIME_SHIFT = _NODE_BITS + _SEQUENCE_BITS
 _LINK_BITS, _PARTNER_BITS, _MAC_BYTES = 36, 29, 6
@@ -126,11 +128,6 @@ def _written(bits: int) -> str:
 
 
 def _parsed(text: str) -> int | None:
-    if len(text) != LENGTH or not text.isascii():
+    if _TOKEN.fullmatch(text) is None:
         return None
-    bits = 0
-    for letter in text.lower():
-        if letter not in _VALUES:
-            return None
-        bits = bits << 5 | _VALUES[letter]
-    return bits
+    return int(text.lower().translate(_PYTHONS), 32)

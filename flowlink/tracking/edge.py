@@ -1,7 +1,7 @@
 """The edge: `/l/{code}` and `/aff/postback` as a raw ASGI application, in front of everything else.
 
-The one asynchronous entry point. A click is answered after its COMMIT (see `recorder`); a postback
-is kept in a transaction of its own, then understood in another, on a small pool of threads.
+The one asynchronous entry point. A click is answered after its COMMIT (see `recorder`), and so is
+a postback (see `intake`).
 Here two GETs write: that is what short links and networks' calls are (docs/decisions).
 """
 
@@ -9,18 +9,16 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import OperationalError
-
 from flowlink.identity import clients
-from flowlink.kernel import clock, db, ids, logs, settings
+from flowlink.kernel import clock, ids, settings
 from flowlink.partners.ids import PREFIX as PARTNER
-from flowlink.tracking import clicks, destinations, pages, postbacks, screening
+from flowlink.tracking import clicks, destinations, intake, pages, postbacks, screening
 from flowlink.tracking.clicks import Stored, Visit
+from flowlink.tracking.intake import Intake
 from flowlink.tracking.models import Reason
 from flowlink.tracking.recorder import Recorder, Unavailable
 from flowlink.web import i18n
@@ -61,7 +59,7 @@ class Edge:
 
     def __init__(self) -> None:
         self._recorder: Recorder | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._intake: Intake | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -74,9 +72,11 @@ class Edge:
     async def close(self) -> None:
         """Finish the clicks at hand and leave the database."""
         recorder, self._recorder = self._recorder, None
-        threads, self._threads = self._threads, None
-        if threads is not None:
-            threads.shutdown(wait=True)
+        taking, self._intake = self._intake, None
+        if taking is not None and taking.loop is asyncio.get_running_loop():
+            await taking.close()
+        elif taking is not None:
+            taking.abandon()
         if recorder is not None and recorder.loop is asyncio.get_running_loop():
             await recorder.close()
         elif recorder is not None:
@@ -131,27 +131,21 @@ class Edge:
         if body is None:
             await _json(send, 413, {"result": "rejected", "reason": "too_large"})
             return
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(8, thread_name_prefix="postback")
-        loop = asyncio.get_running_loop()
-        request = _request(scope, body)
-        status, answer = await loop.run_in_executor(self._threads, _take, request)
-        extra = (_RETRY,) if status == 503 else ()
-        await _json(send, status, answer, *extra)
+        try:
+            result = await self._inbox().take(_request(scope, body))
+        except intake.Unavailable:
+            await _json(send, 503, {"result": "rejected", "reason": "unavailable"}, _RETRY)
+            return
+        status = 401 if result.reason == postbacks.WRONG_KEY else 200
+        await _json(send, status, result.answer())
 
-
-def _take(request: postbacks.PostbackIn) -> tuple[int, dict[str, str]]:
-    """Keep the postback, then understand it; what fails in the second step is not lost."""
-    now = clock.now()
-    try:
-        with db.write() as session:
-            kept = postbacks.keep(session, request=request, now=now)
-        with db.write() as session:
-            result = postbacks.process(session, postback_id=kept, now=now)
-    except OperationalError as error:
-        logs.get().warning("postback refused", error=str(error)[:200])
-        return 503, {"result": "rejected", "reason": "unavailable"}
-    return (401 if result.reason == postbacks.WRONG_KEY else 200), result.answer()
+    def _inbox(self) -> Intake:
+        """The intake of the running loop; a server that starts anew has a new loop."""
+        if self._intake is None or self._intake.loop is not asyncio.get_running_loop():
+            if self._intake is not None:
+                self._intake.abandon()
+            self._intake = Intake()
+        return self._intake
 
 
 def _visit(scope: Scope) -> Visit:
@@ -215,6 +209,11 @@ def _client(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=10_000)
+def _whole(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str:
+    return clients.client_ip(peer, forwarded, trusted)
+
+
+@lru_cache(maxsize=10_000)
 def _host(referrer: str) -> str:
     """The host that linked to us: more of the visitor's way is not ours to keep."""
     try:
@@ -233,7 +232,7 @@ def _request(scope: Scope, body: bytes) -> postbacks.PostbackIn:
         query=scope["query_string"].decode("latin-1"),
         content_type=headers.get(b"content-type", b"").decode("latin-1")[:200],
         body=body,
-        address=clients.client_ip(peer, forwarded, settings.current().trusted_proxies),
+        address=_whole(peer, forwarded[-400:], settings.current().trusted_proxies),
     )
 
 

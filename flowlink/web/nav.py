@@ -45,6 +45,7 @@ _ITEMS = (
     Item("/partners/earnings", mark("Earnings"), "partner", _MONEY),
     Item("/partners/sales", mark("Sales"), "partner", _MONEY),
     Item("/partners/papers", mark("Papers"), "partner", _MONEY),
+    Item("/partner/webhooks", mark("Webhooks"), "partner", _LINKS),
     Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
     Item("/admin/partners", mark("Partners"), "operator", _PEOPLE),

@@ -2,18 +2,26 @@
 
 from argparse import Namespace
 from datetime import UTC, date, datetime, timedelta
-from ipaddress import ip_network
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from flowlink.app import clicks_export, opening
+from flowlink.app import access, clicks_export, opening
 from flowlink.app.outcome import Failed, note, say
 from flowlink.identity import queries as identity
 from flowlink.kernel import clock, db
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.tracking import bulk, clickid, importers, networks, postbacks, recount
+from flowlink.tracking import (
+    bulk,
+    clickid,
+    importers,
+    network_changes,
+    networks,
+    postbacks,
+    presets,
+    recount,
+)
 from flowlink.tracking.importers import Format
 from flowlink.tracking.models import Network, Result
 
@@ -35,6 +43,26 @@ def try_postback(arguments: Namespace) -> int:
         if preview.attribution:
             say(f"belongs to: {preview.attribution}")
     return 0 if preview.result in {Result.OK, Result.DUPLICATE} else 1
+
+
+def list_presets(arguments: Namespace) -> None:
+    """Print the networks whose way of speaking is public, with their sources."""
+    for preset in presets.every():
+        say(f"{preset.name:<12} {preset.title}, {preset.source_url}")
+
+
+def add_network(arguments: Namespace) -> None:
+    """Add a network from a preset and print the postback URL to give to it."""
+    with opening.database(arguments), db.write() as session:
+        network = network_changes.from_preset(
+            session,
+            preset=arguments.preset,
+            name=arguments.name or "",
+            actor=access.ACTOR,
+            now=clock.now(),
+        )
+        url = networks.url_of(network)
+    say(url)
 
 
 def export_clicks(arguments: Namespace) -> None:
@@ -116,9 +144,9 @@ def _partner(session: Session, email: str) -> PartnerId:
 
 def _request(network: Network, fields: dict[str, str]) -> postbacks.PostbackIn:
     named = {network.fields.get(name, name): value for name, value in fields.items()}
-    sender = {"network": network.name, "key": networks.key_of(network)}
-    address = str(ip_network(network.addresses[0])[0]) if network.addresses else "127.0.0.1"
-    return postbacks.PostbackIn(method="GET", query=urlencode(named | sender), address=address)
+    query = networks.signed_query(network, urlencode(named))
+    address = networks.some_address(network)
+    return postbacks.PostbackIn(method="GET", query=query, address=address)
 
 
 def _day(text: str) -> datetime:
