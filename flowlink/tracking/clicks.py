@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import crypto
-from flowlink.tracking import clickid
+from flowlink.tracking import clickid, origins
 from flowlink.tracking.models import Reason
 
 _REMEMBERED = 50_000
@@ -71,8 +71,9 @@ _STORE = f"""
 WITH given AS (
   SELECT *, to_timestamp(((id >> 22) + 1704067200000) / 1000.0) AS at
   FROM unnest(%(id)s::bigint[], %(visitor)s::bigint[], %(link)s::bigint[], %(partner)s::int[],
-              %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[])
-    AS t (id, visitor, link, partner, agent, referrer, reason)
+              %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[],
+              %(origin)s::bigint[])
+    AS t (id, visitor, link, partner, agent, referrer, reason, origin)
 ), batch AS MATERIALIZED (
   SELECT *, date_trunc('minute', at, 'UTC') AS minute, date_trunc('hour', at, 'UTC') AS hour,
          (at AT TIME ZONE 'UTC')::date AS day
@@ -90,8 +91,8 @@ WITH given AS (
     ELSE {Reason.VALID:d} END AS verdict
   FROM batch b LEFT JOIN fresh f USING (link, visitor, day)
 ), stored AS (
-  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason)
-  SELECT id, visitor, link, partner, agent, referrer, verdict FROM judged ORDER BY id
+  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, origin)
+  SELECT id, visitor, link, partner, agent, referrer, verdict, origin FROM judged ORDER BY id
 ), minutes AS ({_rollup("minute", "minute, partner")}
 ), hours AS ({_rollup("hour", "partner, hour")}
 ), days AS ({_rollup("day", "partner, day")}
@@ -121,6 +122,7 @@ class Visit:
     agent: str
     referrer: str
     reason: Reason
+    paid_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,10 @@ def _columns(
         "agent": [agents[visit.agent] for visit, _ in found],
         "referrer": [hosts[visit.referrer] for visit, _ in found],
         "reason": [int(visit.reason) for visit, _ in found],
+        "origin": [
+            origins.of(visit.address, salts[_day(visit)], paid_search=visit.paid_search)
+            for visit, _ in found
+        ],
     }
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from flowlink.identity import clients
 from flowlink.kernel import clock, db, ids, logs, settings
 from flowlink.partners.ids import PREFIX as PARTNER
-from flowlink.tracking import clicks, destinations, pages, postbacks, screening
+from flowlink.tracking import clicks, destinations, origins, pages, postbacks, screening
 from flowlink.tracking.clicks import Stored, Visit
 from flowlink.tracking.models import Reason
 from flowlink.tracking.recorder import Recorder, Unavailable
@@ -168,6 +168,7 @@ def _visit(scope: Scope) -> Visit:
         agent=agent,
         referrer=_host(headers.get(b"referer", b"").decode("latin-1")),
         reason=reason,
+        paid_search=origins.paid_search(scope["query_string"]),
     )
 
 

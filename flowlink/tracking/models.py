@@ -310,6 +310,7 @@ class Click(Base):
     agent: Mapped[int]
     referrer: Mapped[int]
     reason: Mapped[int] = mapped_column(SmallInteger)
+    origin: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # see `origins`
 
     # No unique index: ids are unique by construction, and an index would cost a third of the row.
     __mapper_args__ = {"primary_key": [id]}  # noqa: RUF012, A003
