@@ -18,6 +18,7 @@ ROUTERS = (
     "risk.admin",
     "payouts.routes",
     "payouts.admin",
+    "payouts.watch_admin",
     "insights.routes",
     "insights.partner",
     "insights.admin",

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from flowlink.kernel import db, jobs, logs
+from flowlink.kernel import db, jobs, logs, policy as policies
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import accruals, commissions, holds, queries, reserve, settling
+from flowlink.payouts import accruals, commissions, holds, kinship, queries, reserve, settling
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -51,6 +51,14 @@ def accrue_clicks(now: datetime) -> str:
     later = f", {put_by} wait for a person" if put_by else ""
     decided = f", {settled} settled by a person's word" if settled else ""
     return f"{paid} clicks paid, {zero} earned nothing{later}{decided}"
+
+
+@jobs.job("kinship_check", cron="40 3 * * *")
+def check_kinship(now: datetime) -> str:
+    """Watch partners who share their payout details or their mailbox with another one."""
+    with db.write() as session:
+        told = kinship.report(session, now=now, policy=policies.at(session, now))
+    return f"{told} partners share an account"
 
 
 @jobs.handler("conversion.changed", coalesce=True)

@@ -70,15 +70,14 @@ def _settle(session: Session, row: Waiting, now: datetime, *, fraud: bool) -> in
     accruals.book(session, row.hour, [draft], now)
     if left:
         session.add(_rest(row, left))
-    row.click_ids, row.settled_at = done, now
-    row.accrual_id = session.scalar(
-        select(Accrual.id).where(
-            Accrual.partner_id == row.partner_id,
-            Accrual.offer_id == offer_id,
-            Accrual.hour == row.hour,
-            Accrual.sequence == sequence,
-        )
+    made = select(Accrual.id).where(
+        Accrual.partner_id == row.partner_id,
+        Accrual.offer_id == offer_id,
+        Accrual.hour == row.hour,
+        Accrual.sequence == sequence,
     )
+    accrual_id = session.scalars(made).one()
+    row.click_ids, row.settled_at, row.accrual_id = done, now, accrual_id
     session.flush()
     return len(done)
 

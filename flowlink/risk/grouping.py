@@ -69,7 +69,7 @@ def _agent(click: Seen, traffic: Traffic) -> Hashable | None:
 
 
 def _referrer(click: Seen, traffic: Traffic) -> Hashable | None:
-    return click.link, click.referrer
+    return click.referrer
 
 
 def _link(click: Seen, traffic: Traffic) -> Hashable | None:

@@ -135,7 +135,11 @@ def _write_to(session: Session, hold: Hold, *, template: str, now: datetime) -> 
         to=identity.email_of(session, user_id),
         template=template,
         lang=identity.lang_of(session, user_id),
-        context={"reason": hold.reason, "url": f"{settings.current().url}/partner/portal"},
+        context={
+            "reason": hold.reason,
+            "evidence": hold.evidence,
+            "url": f"{settings.current().url}/partner/portal",
+        },
         source=f"{template}:{hold.id}",
         now=now,
     )

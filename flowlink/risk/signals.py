@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import log2
+from math import log2, sqrt
 from statistics import mean, pstdev
 
 from flowlink.risk.traffic import Seen, Traffic
@@ -96,14 +96,20 @@ def _datacenter(group: Group) -> Iterator[Signal]:
 def _agents(group: Group) -> Iterator[Signal]:
     """So few kinds of browsers that they cannot be an audience."""
     number = len(group.clicks)
+    if group.rule is Rule.AGENT:
+        every = sum(click.counts for click in group.traffic.clicks)
+        if number * 3 >= every:
+            yield Signal("agents", 25, f"one browser in {number} of {every} clicks")
+        return
     kinds = _effective(click.agent for click in group.clicks)
     figure = f"{number} clicks, as varied as {kinds:.1f} browsers"
-    if kinds <= 1.5:
-        yield Signal("agents", 25, figure)
-    elif kinds <= 3.2:
+    few = sqrt(number)
+    if kinds <= min(few / 2, 8) and number >= 150:
+        yield Signal("agents", 40, figure)
+    elif kinds <= min(few / 2, 12):
+        yield Signal("agents", 30, figure)
+    elif kinds <= min(few, 20):
         yield Signal("agents", 20, figure)
-    elif kinds <= 6.5:
-        yield Signal("agents", 15, figure)
 
 
 def _faces(group: Group) -> Iterator[Signal]:
@@ -115,16 +121,16 @@ def _faces(group: Group) -> Iterator[Signal]:
 
 
 def _referrers(group: Group) -> Iterator[Signal]:
-    """From nowhere, where the link's people come from somewhere."""
-    number = len(group.clicks)
-    bare = sum(click.referrer == group.traffic.bare for click in group.clicks) / number
-    past = [group.traffic.past.get(click.link) for click in group.clicks[:1]]
-    known = past[0] if past and past[0] is not None and past[0].clicks >= 30 else None
-    if bare >= 0.9 and known is not None and known.bare < 0.6:
-        figure = f"{bare:.0%} without a referrer, before {known.bare:.0%}"
-        yield Signal("referrers", 20, figure)
+    """From nowhere, where people come from somewhere."""
+    known = group.traffic
+    bare = _bare(group.clicks, known.bare)
+    if group.rule in (Rule.AGENT, Rule.REFERRER):  # they have it in common: look at everything
+        bare = min(bare, _bare([click for click in known.clicks if click.counts], known.bare))
+    past = known.past.get(group.clicks[0].link)
+    if bare >= 0.9 and past is not None and past.clicks >= FEWEST and past.bare < 0.6:
+        yield Signal("referrers", 20, f"{bare:.0%} without a referrer, before {past.bare:.0%}")
     elif bare >= 0.95:
-        yield Signal("referrers", 15, f"{bare:.0%} without a referrer")
+        yield Signal("referrers", 20, f"{bare:.0%} without a referrer")
 
 
 def _rhythm(group: Group) -> Iterator[Signal]:
@@ -194,6 +200,10 @@ _SIGNALS = (
     _paid_search,
 )
 NAMES = ("own_network", *(each.__name__.removeprefix("_") for each in _SIGNALS), "shared_account")
+
+
+def _bare(clicks: Sequence[Seen], bare: int) -> float:
+    return sum(click.referrer == bare for click in clicks) / len(clicks)
 
 
 def _effective(words: Iterator[int]) -> float:

@@ -11,11 +11,9 @@ from flowlink.kernel import db, flags, policy as policies
 from flowlink.kernel.flags import Flag as FeatureFlag
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.risk import queries, velocity, watches
+from flowlink.risk import queries, signals, velocity, watches
 from flowlink.risk.watch_models import Watch, WatchState
 from flowlink.tracking.models import MinuteCount
-
-BUSY = 20  # clicks since the last hour began, before its traffic is looked at in between
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def _busy(session: Session, now: datetime) -> Sequence[PartnerId]:
         .join(MinuteCount, MinuteCount.partner == Partner.number)
         .where(MinuteCount.minute > now - timedelta(hours=1), MinuteCount.minute <= now)
         .group_by(Partner.id)
-        .having(func.sum(MinuteCount.valid) >= BUSY)
+        .having(func.sum(MinuteCount.valid) >= signals.FEWEST)
         .order_by(Partner.id)
     )
     return [PartnerId(partner_id) for partner_id in session.scalars(rows)]

@@ -92,7 +92,7 @@ def read(session: Session, *, partner: Partner, hour: datetime, hours: int = 48)
         partner_id=partner.id,
         clicks=clicks,
         seconds=seconds_to_sale(session, clicks),
-        rates=_rates(session, links, since),
+        rates=_rates(session, links, hour),
         past=_past(session, links, since),
         own=_own_networks(session, partner, until),
         bare=session.scalar(select(Referrer.id).where(Referrer.host == "")) or 0,
@@ -194,21 +194,22 @@ def _busy_since(session: Session, partner: int, hour: datetime, hours: int) -> d
     return since
 
 
-def _rates(session: Session, links: Collection[int], until: datetime) -> dict[int, float]:
-    """By link: sales a click, of its own past where that is long enough, else of its offer's."""
-    day = until.astimezone(UTC).date()
-    own = _converted(session, links, day)
+def _rates(session: Session, links: Collection[int], hour: datetime) -> dict[int, float]:
+    """By link: sales a click before this day, its own or half its offer's, whichever is more.
+
+    The offer's is that of its links that sell at all: those that never did are no measure.
+    """
+    day = hour.astimezone(UTC).date()
     offers = _offers(session, Link.number.in_(links))
     siblings = _offers(session, Link.offer_id.in_(set(offers.values())))
     every = _converted(session, siblings, day)
     rates = {}
     for link in links:
-        clicks, sales = own.get(link, (0, 0))
-        if clicks < ENOUGH:
-            mine = [every[one] for one in every if siblings[one] == offers[link]]
-            clicks, sales = sum(pair[0] for pair in mine), sum(pair[1] for pair in mine)
-        if clicks >= ENOUGH:
-            rates[link] = sales / clicks
+        selling = [pair for one, pair in every.items() if siblings[one] == offers[link] and pair[1]]
+        clicks, sales = sum(pair[0] for pair in selling), sum(pair[1] for pair in selling)
+        usual = sales / clicks / 2 if clicks >= ENOUGH else 0.0
+        mine, sold = every.get(link, (0, 0))
+        rates[link] = max(sold / mine if mine >= ENOUGH else 0.0, usual)
     return rates
 
 

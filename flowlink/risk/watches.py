@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -229,7 +229,7 @@ def _upsert(
     )
     kept = row.on_conflict_do_update(
         index_elements=["partner_id", "rule"],
-        index_where=Watch.state == WatchState.OPEN,
+        index_where=text("state = 'open'"),  # as the index says it: no parameter fits
         set_={
             "score": func.greatest(Watch.score, row.excluded.score),
             "evidence": row.excluded.evidence,

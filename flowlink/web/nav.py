@@ -43,6 +43,7 @@ _ITEMS = (
     Item("/admin/networks", mark("Networks"), "operator"),
     Item("/admin/postbacks", mark("Postbacks"), "operator"),
     Item("/ops/holds", mark("Holds"), "operator"),
+    Item("/ops/watches", mark("Watched clicks"), "operator"),
     Item("/ops/payouts/pending", mark("Withdrawals"), "operator"),
     Item("/admin/payouts", mark("Payouts"), "operator"),
     Item("/admin/ledger", mark("Ledger"), "operator"),
