@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from flowlink.identity.ids import actor_of
-from flowlink.kernel import audit, flags, policy as policies
+from flowlink.kernel import audit, db, flags, policy as policies
 from flowlink.kernel.flags import Flag as FeatureFlag
 from flowlink.kernel.models import AuditRow, Event
 from flowlink.notify.models import Mail
@@ -21,6 +21,7 @@ from flowlink.risk.watch_models import Rule, Watch, WatchState
 from flowlink.tracking.models import Link
 from tests.factories import Person, make_partner
 from tests.payouts.click_makers import link_to, make_offer
+from tests.payouts.test_concurrency import at_once
 from tests.risk.makers import BROWSER, NOON, every, machines, people, visit
 
 LATER = NOON + timedelta(hours=1, minutes=7)
@@ -224,3 +225,31 @@ def decided(session: Session, watch: Watch, verdict: Verdict, reason: str = "see
         policy=policies.at(session, LATER),
     )
     session.flush()
+
+
+@pytest.mark.usefixtures("database")
+def test_decided_by_two_at_once_is_decided_once() -> None:
+    with db.write() as session:
+        ada, link = stage(session)
+        machines(session, link)
+        look(session, ada)
+        watch_id = only_watch(session).id
+
+    def clear(session: Session) -> None:
+        watches.decide(
+            session, watch_id=watch_id, fraud=False, reason="seen", actor="test", now=LATER
+        )
+
+    assert at_once(5, clear) == {"done": 1, "AlreadyDecided": 4}
+
+
+@pytest.mark.usefixtures("database")
+def test_two_looks_at_once_open_one_watch() -> None:
+    with db.write() as session:
+        ada, link = stage(session)
+        machines(session, link)
+
+    assert at_once(5, lambda session: look(session, ada)) == {"done": 5}
+
+    with db.read() as session:
+        assert only_watch(session).state == WatchState.OPEN
