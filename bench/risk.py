@@ -43,11 +43,12 @@ from flowlink.tracking.postbacks import PostbackIn
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 SEED = 20261121
-DAYS = 6
+DAYS = 3
 PRICE = Money.from_cents(10)
 GROUP = UUID("6f2d8a34-9f0e-4f63-8a55-3f1f6b6f0c11")  # everybody is in it
 LARGE = 10_000  # percent of the usual limit
 FRAUD_BEGINS = timedelta(days=1)  # the day before it tells what usually sells
+URL = "http://testserver"
 KEY = "a-key-for-the-simulation-only-001"
 
 
@@ -84,11 +85,7 @@ def server() -> Iterator[None]:
         postgres.start()
         try:
             settings.use(
-                Settings(
-                    _env_file=None,
-                    base_url="http://testserver",
-                    secret_keys=(KEY,),
-                )
+                Settings(_env_file=None, base_url=URL, secret_keys=(KEY,))  # type: ignore[call-arg]
             )
             migrate.upgrade(postgres.url())
             db.connect(postgres.url())
@@ -207,7 +204,7 @@ def _sell(session: Session, token: str, at: datetime) -> None:
 
 def _settle_in(session: Session, players: Sequence[Player]) -> dict[str, PartnerId]:
     """Partners with their links on one offer that pays for clicks."""
-    service.seed(session, base_url="http://testserver", now=START)
+    service.seed(session, base_url=URL, now=START)
     offer = offers.create(
         session,
         given=OfferIn(

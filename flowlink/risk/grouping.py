@@ -26,15 +26,14 @@ def suspicious(
     for rule, key in _KEYS:
         begin = since.get(rule)
         groups = _groups([c for c in left if begin is None or c.at >= begin], traffic, key)
+        fewest = OWN_FEWEST if rule is Rule.OWN else signals.FEWEST
         for clicks in groups:
-            group = Group(
-                rule,
-                [click for click in clicks if click.counts],
-                [click for click in clicks if not click.counts],
-                traffic,
-            )
-            if len(group.clicks) < (OWN_FEWEST if rule is Rule.OWN else signals.FEWEST):
+            if len(clicks) < fewest:
                 continue
+            valid = [click for click in clicks if click.counts]
+            if len(valid) < fewest:
+                continue
+            group = Group(rule, valid, [c for c in clicks if not c.counts], traffic)
             finding = signals.observe(group)
             if finding.score >= limits.get(rule, signals.WATCH):
                 yield finding

@@ -137,7 +137,10 @@ def _write_to(session: Session, hold: Hold, *, template: str, now: datetime) -> 
         lang=identity.lang_of(session, user_id),
         context={
             "reason": hold.reason,
-            "evidence": hold.evidence,
+            "rule": str(hold.evidence.get("rule", "")),
+            "clicks": str(hold.evidence.get("clicks", "")),
+            "addresses": str(hold.evidence.get("ip_hashes", "")),
+            "limit": str(hold.evidence.get("limit", "")),
             "url": f"{settings.current().url}/partner/portal",
         },
         source=f"{template}:{hold.id}",

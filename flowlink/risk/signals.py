@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log2, sqrt
-from statistics import mean, pstdev
+from statistics import fmean
 
 from flowlink.risk.traffic import Seen, Traffic
 from flowlink.risk.watch_models import Rule
@@ -137,10 +137,10 @@ def _rhythm(group: Group) -> Iterator[Signal]:
     """As regular as a clock, or as even as no day is."""
     moments = [click.at.timestamp() for click in group.clicks]
     gaps = [after - before for before, after in pairwise(moments)]
-    middle = mean(gaps)
+    middle = fmean(gaps)
     if middle <= 0:
         return
-    swing = pstdev(gaps) / middle
+    swing = sqrt(fmean((gap - middle) ** 2 for gap in gaps)) / middle
     figure = f"gaps vary by {swing:.0%}"
     if swing <= 0.35:
         yield Signal("rhythm", 35, figure)

@@ -192,9 +192,13 @@ def test_own_and_group_limits_scale_the_rule() -> None:
     bob, other = committed()
     group = uuid4()
     with db.write() as session:
-        common = {"reason": "viral", "actor": "test", "now": NOON}
-        scales.set_for(session, partner_id=ada.partner_id, percent=50, **common)
-        scales.set_for_group(session, group_id=group, name="stars", percent=200, **common)
+        by, why = "test", "viral"
+        scales.set_for(
+            session, partner_id=ada.partner_id, percent=50, reason=why, actor=by, now=NOON
+        )
+        scales.set_for_group(
+            session, group_id=group, name="stars", percent=200, reason=why, actor=by, now=NOON
+        )
     scales.groups_from(lambda _, found: {p: group for p in found if p == bob.partner_id})
     click(link, every(SECOND, 20))
     click(other, every(SECOND, 79))
