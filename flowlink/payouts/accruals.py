@@ -21,10 +21,11 @@ from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import click_queries as queries, purses, screening, waiting
+from flowlink.payouts import click_queries as queries, purses, screening
 from flowlink.payouts.models import Accrual, AccrualZero, ClickHour, ReserveLot, Zero
 from flowlink.payouts.purses import Purses
 from flowlink.payouts.screening import Room
+from flowlink.payouts.waiting_models import Waiting
 from flowlink.risk import watches
 from flowlink.tracking import budgets, offers, payable
 from flowlink.tracking.ids import OFFER
@@ -90,7 +91,7 @@ def accrue(session: Session, *, now: datetime, limit: int = BATCH) -> Accrued | 
         policy=policies.at(session, now),
     )
     drafts = _drafts(session, hour, fresh, watched)
-    waiting.keep(session, hour, drafts, now)
+    _put_by(session, hour, drafts, now)
     book(session, hour, drafts, now)
     rows = [{"partner": each.partner, "hour": hour, "seen": each.valid} for each in due]
     added = insert(ClickHour).values(rows)
@@ -110,6 +111,31 @@ def book(session: Session, hour: datetime, drafts: Sequence[Draft], now: datetim
     settled = [draft for draft in drafts if draft.paid or draft.zeros]
     _post(session, hour, settled, now)
     _keep(session, hour, settled, now)
+
+
+def _put_by(session: Session, hour: datetime, drafts: Sequence[Draft], now: datetime) -> None:
+    """Leave the watched clicks of these drafts for a person: neither paid nor refused.
+
+    They spend nothing, not of the budget nor of a cap, so that nobody can use up what honest
+    clicks are paid from. `settling` posts them once they are decided.
+    """
+    rows = [
+        {
+            "watch_id": watch_id,
+            "partner_id": draft.partner_id,
+            "offer_id": draft.version.offer_id,
+            "version": draft.version.version,
+            "hour": hour,
+            "currency": draft.price.currency,
+            "price_micro": draft.price.micro,
+            "click_ids": numbers,
+            "since": now,
+        }
+        for draft in drafts
+        for watch_id, numbers in draft.waiting.items()
+    ]
+    if rows:
+        session.execute(insert(Waiting).values(rows))
 
 
 def _drafts(

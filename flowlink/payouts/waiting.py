@@ -1,26 +1,15 @@
-"""Watched clicks: put by in the transaction that looks at their hour, neither paid nor refused.
+"""What waits for a person: how many watched clicks, and what they are worth at most."""
 
-Waiting clicks spend nothing: not of the budget, nor of a cap, so that nobody can use up what
-honest clicks are paid from. `settling` posts them once a person has decided.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
 from flowlink.payouts.waiting_models import Waiting
 from flowlink.risk.watch_models import Watch
 from flowlink.tracking import clickid
-
-if TYPE_CHECKING:
-    from flowlink.payouts.accruals import Draft
 
 
 @dataclass(frozen=True)
@@ -30,27 +19,6 @@ class Amount:
     watch_id: UUID
     clicks: int
     most: Money
-
-
-def keep(session: Session, hour: datetime, drafts: Sequence["Draft"], now: datetime) -> None:
-    """Put the watched clicks of these drafts by, in the transaction that looks at the hour."""
-    rows = [
-        {
-            "watch_id": watch_id,
-            "partner_id": draft.partner_id,
-            "offer_id": draft.version.offer_id,
-            "version": draft.version.version,
-            "hour": hour,
-            "currency": draft.price.currency,
-            "price_micro": draft.price.micro,
-            "click_ids": numbers,
-            "since": now,
-        }
-        for draft in drafts
-        for watch_id, numbers in draft.waiting.items()
-    ]
-    if rows:
-        session.execute(insert(Waiting).values(rows))
 
 
 def amounts(session: Session, *where: ColumnElement[bool]) -> dict[UUID, Amount]:

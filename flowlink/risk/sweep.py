@@ -16,6 +16,9 @@ from flowlink.risk.watch_models import Watch, WatchState
 from flowlink.tracking.models import MinuteCount
 
 
+SLOT_MINUTES = 10
+
+
 @dataclass(frozen=True)
 class Swept:
     """What a sweep did, and what waits too long for a person."""
@@ -50,11 +53,12 @@ def run(now: datetime) -> Swept:
 
 
 def _busy(session: Session, now: datetime) -> Sequence[PartnerId]:
-    """Who has had enough clicks lately to say something about them before their hour is over."""
+    """Whose traffic is looked at: once an hour everybody's of that hour, in between only bursts."""
+    span = timedelta(hours=1) if now.minute < SLOT_MINUTES else velocity.WINDOW
     rows = (
         select(Partner.id)
         .join(MinuteCount, MinuteCount.partner == Partner.number)
-        .where(MinuteCount.minute > now - timedelta(hours=1), MinuteCount.minute <= now)
+        .where(MinuteCount.minute > now - span, MinuteCount.minute <= now)
         .group_by(Partner.id)
         .having(func.sum(MinuteCount.valid) >= signals.FEWEST)
         .order_by(Partner.id)
