@@ -19,10 +19,11 @@ from flowlink.ledger import queries as ledger
 from flowlink.ledger.queries import EntryView
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import click_queries, queries as payouts
+from flowlink.payouts import click_queries, queries as payouts, waiting
 from flowlink.payouts.click_queries import AccrualLine, ClickMoney
 from flowlink.payouts.ids import ACCRUAL, PREFIX as WITHDRAWAL, WithdrawalId
 from flowlink.payouts.models import Accrual, ReserveLot, ReserveShare
+from flowlink.risk.watch_models import Watch
 from flowlink.tracking import clickid, offers, queries as tracking
 from flowlink.tracking.clickid import ClickRef
 from flowlink.tracking.ids import CONVERSION, OfferId
@@ -61,6 +62,7 @@ class ClickTrail:
     sales: Sequence[Conversion]
     pays: bool
     money: ClickMoney | None
+    watch: Watch | None
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,7 @@ def _of_click(session: Session, partner: Partner, token: str) -> ClickTrail:
         sales=session.scalars(sales).all(),
         pays=link is not None and _pays(session, link, clickid.at(ref.number)),
         money=click_queries.click_money(session, partner_id=partner.id, number=ref.number),
+        watch=waiting.watch_of(session, partner_id=partner.id, number=ref.number),
     )
 
 

@@ -106,18 +106,20 @@ def _agents(group: Group) -> Iterator[Signal]:
     few = sqrt(number)
     if kinds <= min(few / 2, 8) and number >= 150:
         yield Signal("agents", 40, figure)
-    elif kinds <= min(few / 2, 12):
+    elif kinds <= min(few / 2, 16):
         yield Signal("agents", 30, figure)
-    elif kinds <= min(few, 20):
+    elif kinds <= min(few, 25):
         yield Signal("agents", 20, figure)
 
 
 def _faces(group: Group) -> Iterator[Signal]:
     """One address that appears as many visitors by changing its browser."""
     addresses = len({click.address for click in group.clicks})
+    figure = f"{len(group.clicks)} visitors behind {addresses} addresses"
     if addresses * 4 <= len(group.clicks):
-        figure = f"{len(group.clicks)} visitors behind {addresses} addresses"
         yield Signal("faces", 20, figure)
+    elif addresses * 3 <= len(group.clicks) * 2:
+        yield Signal("faces", 10, figure)
 
 
 def _referrers(group: Group) -> Iterator[Signal]:
@@ -153,7 +155,7 @@ def _sales(group: Group) -> Iterator[Signal]:
     expected = sum(group.traffic.rates.get(click.link, 0.0) for click in group.clicks)
     sold = sum(click.number in group.traffic.seconds for click in group.clicks)
     figure = f"{sold} sales, usually {expected:.1f}"
-    if sold == 0 and expected >= 12:
+    if sold == 0 and expected >= 15:
         yield Signal("sales", 45, figure)
     elif (
         (sold == 0 and expected >= 5)
@@ -161,6 +163,8 @@ def _sales(group: Group) -> Iterator[Signal]:
         or (sold >= 5 and 0 < 8 * expected < sold)
     ):
         yield Signal("sales", 25, figure)
+    elif sold == 0 and expected >= 3:
+        yield Signal("sales", 20, figure)
 
 
 def _haste(group: Group) -> Iterator[Signal]:

@@ -15,7 +15,6 @@ from flowlink.risk import queries, signals, velocity, watches
 from flowlink.risk.watch_models import Watch, WatchState
 from flowlink.tracking.models import MinuteCount
 
-
 SLOT_MINUTES = 10
 
 

@@ -195,7 +195,7 @@ def _busy_since(session: Session, partner: int, hour: datetime, hours: int) -> d
 
 
 def _rates(session: Session, links: Collection[int], hour: datetime) -> dict[int, float]:
-    """By link: sales a click before this day, its own or half its offer's, whichever is more.
+    """By link: sales a click before this day, its own or its offer's, whichever is more.
 
     The offer's is that of its links that sell at all: those that never did are no measure.
     """
@@ -207,7 +207,7 @@ def _rates(session: Session, links: Collection[int], hour: datetime) -> dict[int
     for link in links:
         selling = [pair for one, pair in every.items() if siblings[one] == offers[link] and pair[1]]
         clicks, sales = sum(pair[0] for pair in selling), sum(pair[1] for pair in selling)
-        usual = sales / clicks / 2 if clicks >= ENOUGH else 0.0
+        usual = sales / clicks if clicks >= ENOUGH else 0.0
         mine, sold = every.get(link, (0, 0))
         rates[link] = max(sold / mine if mine >= ENOUGH else 0.0, usual)
     return rates

@@ -10,6 +10,7 @@ from flowlink.kernel import ids
 from flowlink.partners import ids as partner_ids
 from flowlink.risk import watches
 from flowlink.risk.watch_models import Watch
+from flowlink.tracking import queries as tracking
 from tests.factories import Person, make_operator, make_partner, sign_in
 from tests.payouts.click_makers import accrue, link_to, make_offer
 from tests.risk.makers import NOON, machines
@@ -123,3 +124,13 @@ def test_the_partner_reads_what_waits(client: TestClient, session: Session) -> N
         assert "60 clicks wait for a check" in page
         assert "data centers" in page
         assert "networks" not in page  # evidence that would teach how to cheat
+
+
+def test_the_trail_of_a_waiting_click_says_so(client: TestClient, session: Session) -> None:
+    ada, _ = watched(session)
+    sign_in(client, ada)
+    shown = tracking.clicks_of(session, partner_id=ada.partner_id, limit=1)
+
+    page = client.get(f"/partners/trail/{shown[0].token}", headers=ENGLISH).text
+
+    assert "A person decides whether it is paid." in page

@@ -1,4 +1,4 @@
-"""A short form of the simulation: fraud is kept out, honest people are paid, whoever goes viral too.
+"""A short form of the simulation: fraud is kept out, honest people are paid.
 
 `python -m bench.risk` plays the long one and prints its figures.
 """

@@ -183,7 +183,7 @@ def test_overdue_holds_bind_on() -> None:
 
     done = sweep.run(LATER + timedelta(days=31))
 
-    assert done.overdue == 2  # the hold, and the clicks that are watched
+    assert done.overdue == 1
     assert len(held(ada)) == 1
 
 
