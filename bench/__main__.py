@@ -1,7 +1,7 @@
 """Every benchmark, one after the other: `make bench`."""
 
-from bench import ledger, pages, postbacks, reads, redirect, startup
+from bench import ledger, pages, postbacks, reads, redirect, risk, startup
 
-for benchmark in (startup, redirect, postbacks, ledger, reads, pages):
+for benchmark in (startup, redirect, postbacks, ledger, reads, pages, risk):
     print(f"\n## {benchmark.__name__.removeprefix('bench.')}", flush=True)
     benchmark.main()

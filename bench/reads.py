@@ -230,6 +230,7 @@ class Visitors:
             partner=1 + link % PARTNERS,
             reason=int(chance.random() < 0.05),
             country=1 + int(COUNTRIES * chance.random() ** 2),
+            origin=secrets.randbits(63),
             agent=chance.choice(self._agents),
             referrer=chance.choice(self._hosts),
         )

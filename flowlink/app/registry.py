@@ -41,6 +41,7 @@ ROUTERS = (
     "payouts.admin",
     "payouts.paper_pages",
     "payouts.paper_console",
+    "payouts.watch_admin",
     "insights.routes",
     "insights.partner",
     "insights.clicks",

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.insights import earnings
+from flowlink.insights import earnings, watching
 from flowlink.kernel.money import Money
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
@@ -49,6 +49,7 @@ class Portal:
     clicks: Sequence[tracking.ClickLine]
     sales: Sequence[earnings.Sale]
     holds: Sequence[Hold]
+    watches: Sequence[watching.Watching]
     offers: Sequence[Offer]
     offer: tracking.CurrentOffer | None
     has_method: bool
@@ -78,6 +79,7 @@ def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
         clicks=tracking.clicks_of(session, partner_id=partner_id, limit=LATEST),
         sales=earnings.sales(session, partner_id=partner_id, limit=LATEST),
         holds=risk.holds_of(session, partner_id),
+        watches=watching.of_partner(session, partner_id),
         offers=_offers(session, now),
         offer=tracking.current_offer(session, now),
         has_method=bool(payouts.methods(session, partner_id)),

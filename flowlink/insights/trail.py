@@ -19,11 +19,12 @@ from flowlink.ledger import queries as ledger
 from flowlink.ledger.queries import EntryView
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import click_queries, queries as payouts
+from flowlink.payouts import click_queries, queries as payouts, waiting
 from flowlink.payouts.click_queries import AccrualLine, ClickMoney
 from flowlink.payouts.ids import ACCRUAL, PREFIX as WITHDRAWAL, WithdrawalId
 from flowlink.payouts.models import Accrual, ReserveLot, ReserveShare
 from flowlink.risk import queries as risk
+from flowlink.risk.watch_models import Watch
 from flowlink.tracking import click_lists, clickid, offers, queries as tracking
 from flowlink.tracking.click_lists import Line
 from flowlink.tracking.clickid import ClickRef
@@ -70,6 +71,7 @@ class ClickTrail:
     unbooked: Sequence[Postback]
     money: ClickMoney | None
     held: str | None
+    watch: Watch | None
 
     @property
     def pays(self) -> bool:
@@ -273,6 +275,7 @@ def _of_click(session: Session, partner: Partner, token: str) -> ClickTrail:
         unbooked=click_lists.unbooked(session, token=token, at=at),
         money=click_queries.click_money(session, partner_id=partner.id, number=ref.number),
         held=holds[0].reason if holds else None,
+        watch=waiting.watch_of(session, partner_id=partner.id, number=ref.number),
     )
 
 

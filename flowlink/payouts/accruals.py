@@ -6,7 +6,7 @@ refused: money that comes into a budget later pays later clicks.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -25,6 +25,8 @@ from flowlink.payouts import click_queries as queries, purses, screening
 from flowlink.payouts.models import Accrual, AccrualZero, ClickHour, ReserveLot, Zero
 from flowlink.payouts.purses import Purses
 from flowlink.payouts.screening import Room
+from flowlink.payouts.waiting_models import Waiting
+from flowlink.risk import watches
 from flowlink.tracking import budgets, offers, payable
 from flowlink.tracking.ids import OFFER
 from flowlink.tracking.models import Mode, OfferVersion
@@ -44,6 +46,7 @@ class Accrued:
     hour: datetime
     paid: int
     zero: int
+    waiting: int = 0
 
 
 @dataclass
@@ -57,6 +60,7 @@ class Draft:
     sequence: int
     paid: list[int] = field(default_factory=list)
     zeros: dict[Zero, list[int]] = field(default_factory=lambda: defaultdict(list))
+    waiting: dict[UUID, list[int]] = field(default_factory=lambda: defaultdict(list))
     reserve: Money = field(default_factory=Money.zero)
     lot: ReserveLot | None = None
     entry_id: UUID | None = None
@@ -79,9 +83,16 @@ def accrue(session: Session, *, now: datetime, limit: int = BATCH) -> Accrued | 
     clicks = payable.clicks_in_hour(session, hour=hour, partners=[each.partner for each in due])
     known = queries.known_clicks(session, hour=hour, partner_ids=[each.partner_id for each in due])
     fresh = [each for each in clicks if each.number not in known and screening.counts(each)]
-    drafts = _drafts(session, hour, fresh)
-    _post(session, hour, drafts, now)
-    _keep(session, hour, drafts, now)
+    watched = watches.look(
+        session,
+        partner_ids={PartnerId(each.partner_id) for each in fresh},
+        hour=hour,
+        now=now,
+        policy=policies.at(session, now),
+    )
+    drafts = _drafts(session, hour, fresh, watched)
+    _put_by(session, hour, drafts, now)
+    book(session, hour, drafts, now)
     rows = [{"partner": each.partner, "hour": hour, "seen": each.valid} for each in due]
     added = insert(ClickHour).values(rows)
     session.execute(
@@ -90,14 +101,50 @@ def accrue(session: Session, *, now: datetime, limit: int = BATCH) -> Accrued | 
         )
     )
     zeros = sum(len(numbers) for draft in drafts for numbers in draft.zeros.values())
-    return Accrued(hour=hour, paid=sum(len(draft.paid) for draft in drafts), zero=zeros)
+    put_by = sum(len(numbers) for draft in drafts for numbers in draft.waiting.values())
+    paid = sum(len(draft.paid) for draft in drafts)
+    return Accrued(hour=hour, paid=paid, zero=zeros, waiting=put_by)
 
 
-def _drafts(session: Session, hour: datetime, clicks: Sequence[ClickFact]) -> list[Draft]:
+def book(session: Session, hour: datetime, drafts: Sequence[Draft], now: datetime) -> None:
+    """Move the money of these drafts and write them down; the budgets' lock is held."""
+    settled = [draft for draft in drafts if draft.paid or draft.zeros]
+    _post(session, hour, settled, now)
+    _keep(session, hour, settled, now)
+
+
+def _put_by(session: Session, hour: datetime, drafts: Sequence[Draft], now: datetime) -> None:
+    """Leave the watched clicks of these drafts for a person: neither paid nor refused.
+
+    They spend nothing, not of the budget nor of a cap, so that nobody can use up what honest
+    clicks are paid from. `settling` posts them once they are decided.
+    """
+    rows = [
+        {
+            "watch_id": watch_id,
+            "partner_id": draft.partner_id,
+            "offer_id": draft.version.offer_id,
+            "version": draft.version.version,
+            "hour": hour,
+            "currency": draft.price.currency,
+            "price_micro": draft.price.micro,
+            "click_ids": numbers,
+            "since": now,
+        }
+        for draft in drafts
+        for watch_id, numbers in draft.waiting.items()
+    ]
+    if rows:
+        session.execute(insert(Waiting).values(rows))
+
+
+def _drafts(
+    session: Session, hour: datetime, clicks: Sequence[ClickFact], watched: Mapping[int, UUID]
+) -> list[Draft]:
     """The clicks in their order, each to the accrual of its partner, offer and version."""
     offer_ids = {click.offer_id for click in clicks}
     versions = payable.versions(session, offer_ids)
-    rooms = _rooms(session, hour.date(), offer_ids)
+    rooms = rooms_of(session, hour.date(), offer_ids)
     sequences = queries.last_sequences(session, hour=hour, offer_ids=offer_ids)
     drafts: dict[tuple[UUID, UUID, int], Draft] = {}
     for click in clicks:
@@ -108,18 +155,24 @@ def _drafts(session: Session, hour: datetime, clicks: Sequence[ClickFact]) -> li
         draft = drafts.get((*mine, version.version))
         if draft is None:
             sequences[mine] = sequences.get(mine, 0) + 1
-            draft = drafts[*mine, version.version] = _draft(version, click, sequences[mine])
-        _judge(click, draft, rooms[click.offer_id])
+            draft = drafts[*mine, version.version] = draft_of(
+                version, PartnerId(click.partner_id), sequences[mine]
+            )
+        _judge(click, draft, rooms[click.offer_id], watched.get(click.number))
     return list(drafts.values())
 
 
-def _draft(version: OfferVersion, click: ClickFact, sequence: int) -> Draft:
+def draft_of(version: OfferVersion, partner_id: PartnerId, sequence: int) -> Draft:
+    """An accrual under this version, without clicks yet."""
     terms = offers.terms_of(version)
     assert terms.cpc is not None, "a cpc version has a price, the database says so"
-    return Draft(version, terms, terms.cpc, PartnerId(click.partner_id), sequence)
+    return Draft(version, terms, terms.cpc, partner_id, sequence)
 
 
-def _judge(click: ClickFact, draft: Draft, room: Room) -> None:
+def _judge(click: ClickFact, draft: Draft, room: Room, watch_id: UUID | None) -> None:
+    if watch_id is not None and screening.not_running(draft.terms, click.at) is None:
+        draft.waiting[watch_id].append(click.number)
+        return
     zero = screening.screen(click, terms=draft.terms, price=draft.price, room=room)
     if zero is not None:
         draft.zeros[zero].append(click.number)
@@ -128,7 +181,7 @@ def _judge(click: ClickFact, draft: Draft, room: Room) -> None:
     draft.paid.append(click.number)
 
 
-def _rooms(session: Session, day: date, offer_ids: Iterable[UUID]) -> dict[UUID, Room]:
+def rooms_of(session: Session, day: date, offer_ids: Iterable[UUID]) -> dict[UUID, Room]:
     """What is left of each offer's caps and budget, read under the budgets' lock."""
     wanted = set(offer_ids)
     rooms = {key: Room(budget=left) for key, left in budgets.left(session, wanted).items()}

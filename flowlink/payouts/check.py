@@ -88,8 +88,18 @@ _STRANGE_CLICKS = """
 _TWICE = """
     SELECT number::text FROM (
         SELECT unnest(click_ids) AS number FROM payouts_accrual
-         UNION ALL SELECT unnest(click_ids) FROM payouts_accrual_zero) AS seen
+         UNION ALL SELECT unnest(click_ids) FROM payouts_accrual_zero
+         UNION ALL SELECT unnest(click_ids) FROM payouts_waiting WHERE settled_at IS NULL) AS seen
      GROUP BY number HAVING count(*) > 1 ORDER BY 1 LIMIT 100
+"""
+# Watched clicks that were settled: each is in the accrual that settled it, paid or for nothing.
+_LOST = """
+    SELECT w.id::text FROM payouts_waiting AS w
+     WHERE w.settled_at IS NOT NULL AND NOT w.click_ids <@ (
+       SELECT a.click_ids || coalesce((SELECT array_agg(n) FROM payouts_accrual_zero AS z,
+                unnest(z.click_ids) AS n WHERE z.accrual_id = a.id), '{}')
+         FROM payouts_accrual AS a WHERE a.id = w.accrual_id)
+     ORDER BY 1 LIMIT 100
 """
 _SETTLED = """
     SELECT coalesce((SELECT sum(amount_minor) * 10000 FROM payouts_withdrawal
@@ -112,6 +122,7 @@ _NAMED = (
     (_ACCRUALS_AGAINST_ENTRIES, "accrual {0} differs from its entry"),
     (_STRANGE_CLICKS, "entry {0} belongs to no accrual"),
     (_TWICE, "click {0} was accrued twice"),
+    (_LOST, "watched clicks {0} are not in the accrual that settled them"),
     (_STATES, "withdrawal {0} is in a state that its last event does not name"),
 )
 

@@ -5,9 +5,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from flowlink.kernel import db, jobs, logs
+from flowlink.kernel import db, jobs, logs, policy as policies
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import accruals, commissions, holds, invoices, queries, reserve
+from flowlink.payouts import (
+    accruals,
+    commissions,
+    holds,
+    invoices,
+    kinship,
+    queries,
+    reserve,
+    settling,
+)
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -35,15 +44,30 @@ def sweep_commissions(now: datetime) -> str:
 
 @jobs.job("click_accrual", cron="7 * * * *")
 def accrue_clicks(now: datetime) -> str:
-    """Pay the clicks of every hour that is over, and those that came late to one before."""
-    paid = zero = 0
+    """Pay the clicks of every hour that is over, and those that came late to one before.
+
+    Then those about which people have decided: what a budget could not pay before, it may now.
+    """
+    paid = zero = put_by = 0
     while True:
         with db.write() as session:
             done = accruals.accrue(session, now=now)
         if done is None:
-            return f"{paid} clicks paid, {zero} earned nothing"
-        paid += done.paid
-        zero += done.zero
+            break
+        paid, zero, put_by = paid + done.paid, zero + done.zero, put_by + done.waiting
+    with db.write() as session:
+        settled = settling.settle(session, now=now)
+    later = f", {put_by} wait for a person" if put_by else ""
+    decided = f", {settled} settled by a person's word" if settled else ""
+    return f"{paid} clicks paid, {zero} earned nothing{later}{decided}"
+
+
+@jobs.job("kinship_check", cron="40 3 * * *")
+def check_kinship(now: datetime) -> str:
+    """Watch partners who share their payout details or their mailbox with another one."""
+    with db.write() as session:
+        told = kinship.report(session, now=now, policy=policies.at(session, now))
+    return f"{told} partners share an account"
 
 
 @jobs.job("papers_issue", cron="*/10 * * * *")
@@ -75,6 +99,13 @@ def give_held(payload: dict[str, Any], now: datetime) -> None:
     with db.write() as session:
         hold_id = UUID(payload["hold_id"])
         holds.give_held(session, partner_id=partner_id, hold_id=hold_id, now=now)
+
+
+@jobs.handler("watch.decided")
+def settle_watched(payload: dict[str, Any], now: datetime) -> None:
+    """Pay, or let go, what the decision was about."""
+    with db.write() as session:
+        settling.settle(session, now=now, watch_id=UUID(payload["watch_id"]))
 
 
 def _post_due(now: datetime, *, since: datetime | None) -> int:

@@ -49,6 +49,7 @@ class Zero(StrEnum):
     CAP_DAILY = "cap_daily"
     CAP_TOTAL = "cap_total"
     BUDGET = "budget"
+    FRAUD = "fraud"
 
 
 OPEN_STATES = (State.REQUESTED, State.APPROVED, State.IN_RUN, State.SENT)
@@ -213,7 +214,7 @@ class AccrualZero(Base):
     __table_args__ = (
         CheckConstraint(
             "reason IN ('paused', 'not_started', 'ended', 'cap_partner_daily', 'cap_daily',"
-            " 'cap_total', 'budget')",
+            " 'cap_total', 'budget', 'fraud')",
             name="reason",
         ),
     )

@@ -41,8 +41,9 @@ WITH batch AS MATERIALIZED (
   SELECT * FROM unnest(
     %(id)s::bigint[], %(visitor)s::bigint[], %(link)s::bigint[], %(partner)s::int[],
     %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[], %(country)s::smallint[],
-    %(device)s::smallint[], %(minute)s::int[], %(key)s::bigint[]
-  ) AS t (id, visitor, link, partner, agent, referrer, reason, country, device, minute, key)
+    %(device)s::smallint[], %(minute)s::int[], %(key)s::bigint[], %(origin)s::bigint[]
+  ) AS t
+    (id, visitor, link, partner, agent, referrer, reason, country, device, minute, key, origin)
 ), fresh AS (
   INSERT INTO tracking_seen (key) SELECT key FROM batch WHERE key IS NOT NULL ORDER BY key
   ON CONFLICT DO NOTHING RETURNING key
@@ -52,8 +53,9 @@ WITH batch AS MATERIALIZED (
                    ELSE {Reason.VALID:d}::smallint END AS verdict
   FROM batch b LEFT JOIN fresh f ON f.key = b.key
 ), stored AS (
-  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, country)
-  SELECT id, visitor, link, partner, agent, referrer, verdict, country FROM judged ORDER BY id
+  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, country, origin)
+  SELECT id, visitor, link, partner, agent, referrer, verdict, country, origin
+  FROM judged ORDER BY id
 ), counted AS MATERIALIZED (
   SELECT partner, minute, {_COUNTED} FROM judged GROUP BY 1, 2
 ), minutes AS (

@@ -10,7 +10,7 @@ from flowlink.tracking import clickid
 from flowlink.tracking.clicks import Row
 
 _VERSION = 1
-_FIXED = struct.Struct("<BBqqqihHH")
+_FIXED = struct.Struct("<BBqqqihqHH")
 _WORD_BYTES_MAX = 4096
 
 
@@ -30,6 +30,7 @@ def pack(row: Row) -> bytes:
         row.link,
         row.partner,
         row.country,
+        row.origin,
         len(agent),
         len(referrer),
     )
@@ -42,7 +43,7 @@ def unpack(record: bytes) -> Row:
     :raises Unreadable: it is something else.
     """
     try:
-        version, reason, number, visitor, link, partner, country, agent, referrer = (
+        version, reason, number, visitor, link, partner, country, origin, agent, referrer = (
             _FIXED.unpack_from(record)
         )
     except struct.error as problem:
@@ -57,6 +58,7 @@ def unpack(record: bytes) -> Row:
         partner=partner,
         reason=reason,
         country=country,
+        origin=origin,
         agent=record[_FIXED.size : middle].decode("utf-8", "replace"),
         referrer=record[middle:end].decode("utf-8", "replace"),
     )

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import crypto
-from flowlink.tracking import click_batch, clickid, countries, devices, routing
+from flowlink.tracking import click_batch, clickid, countries, devices, origins, routing
 from flowlink.tracking.models import Reason
 
 _REMEMBERED = 50_000
@@ -86,6 +86,7 @@ class Visit:
     referrer: str
     reason: Reason
     host: str = ""
+    paid_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Row:
     partner: int
     reason: int
     country: int
+    origin: int
     agent: str
     referrer: str
 
@@ -206,6 +208,7 @@ def insert(rows: Sequence[Row], *, memory: Memory) -> Steps[None]:
         "referrer": [hosts[row.referrer][0] for row in rows],
         "reason": [int(row.reason) for row in rows],
         "country": [row.country for row in rows],
+        "origin": [row.origin for row in rows],
         "minute": [click_batch.minute_of(row.number) for row in rows],
         "key": click_batch.visitor_keys(told),
     }
@@ -293,6 +296,7 @@ def _row(visit: Visit, stored: Stored, salt: bytes) -> Row:
         partner=stored.target.partner,
         reason=visit.reason,
         country=countries.of(visit.address),
+        origin=origins.of(visit.address, salt, paid_search=visit.paid_search),
         agent=visit.agent,
         referrer=visit.referrer,
     )

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from flowlink.identity import clients
 from flowlink.kernel import clock, ids, settings
 from flowlink.partners.ids import PREFIX as PARTNER
-from flowlink.tracking import clicks, destinations, intake, pages, postbacks, screening
+from flowlink.tracking import clicks, destinations, intake, origins, pages, postbacks, screening
 from flowlink.tracking.clicks import Stored, Visit
 from flowlink.tracking.intake import Intake
 from flowlink.tracking.models import Reason
@@ -165,6 +165,7 @@ def _visit(scope: Scope) -> Visit:
         agent=agent,
         referrer=_host(headers.get(b"referer", b"").decode("latin-1")),
         reason=reason,
+        paid_search=origins.paid_search(scope["query_string"]),
     )
 
 

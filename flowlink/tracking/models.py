@@ -357,6 +357,7 @@ class Click(Base):
     referrer: Mapped[int]
     reason: Mapped[int] = mapped_column(SmallInteger)
     country: Mapped[int] = mapped_column(SmallInteger, server_default=_ZERO)
+    origin: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # see `origins`
 
     # No unique index: ids are unique by construction, and an index would cost a third of the row.
     __mapper_args__ = {"primary_key": [id]}  # noqa: RUF012, A003

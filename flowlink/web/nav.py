@@ -56,6 +56,7 @@ _ITEMS = (
     Item("/admin/postbacks", mark("Postbacks"), "operator", _SALES),
     Item("/admin/trail", mark("Trails"), "operator", _SALES),
     Item("/ops/holds", mark("Holds"), "operator", _RISK),
+    Item("/ops/watches", mark("Watched clicks"), "operator", _RISK),
     Item("/ops/payouts/pending", mark("Withdrawals"), "operator", _PAYING),
     Item("/admin/payouts", mark("Payouts"), "operator", _PAYING),
     Item("/admin/papers", mark("Papers"), "operator", _PAYING),

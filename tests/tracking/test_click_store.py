@@ -40,6 +40,7 @@ made_rows = st.builds(
     partner=st.integers(-(1 << 31), (1 << 31) - 1),
     reason=st.integers(0, 255),
     country=st.integers(0, (1 << 15) - 1),
+    origin=st.integers(0, (1 << 63) - 1),
     agent=words,
     referrer=words,
 )
@@ -61,6 +62,7 @@ class Clicks:
                 secrets.randbits(60),
                 1 + n % 5,
                 1 + n % 3,
+                0,
                 0,
                 0,
                 agent,
