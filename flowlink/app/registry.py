@@ -18,9 +18,13 @@ ROUTERS = (
     "risk.admin",
     "payouts.routes",
     "payouts.admin",
+    "payouts.run_admin",
+    "payouts.bank_admin",
+    "payouts.hooks",
     "insights.routes",
     "insights.partner",
     "insights.admin",
+    "insights.admin_accounting",
     "insights.api",
 )
 

@@ -46,6 +46,7 @@ def request_withdrawal(
     policy: Policy,
     now: datetime,
     once: str = "",
+    holder: str = "",
 ) -> Withdrawal:
     """Set `amount` (whole cents) aside and open a withdrawal, in one transaction (spec 3).
 
@@ -68,7 +69,13 @@ def request_withdrawal(
     if purse.hold is not None:
         raise OnHold(reason=purse.hold.reason)
     method = methods.keep(
-        session, partner_id=partner_id, rail=rail, details=details, policy=policy, now=now
+        session,
+        partner_id=partner_id,
+        rail=rail,
+        details=details,
+        policy=policy,
+        now=now,
+        holder=holder,
     )
     if amount > purse.available:
         raise AboveAvailable(available=purse.available.floor_cents())
