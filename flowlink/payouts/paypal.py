@@ -15,7 +15,7 @@ import httpx2
 
 from flowlink.kernel import settings
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 20
 PAGE = 1000
 # What is wrong with our account or with PayPal, not with this request: worth another try.
 _TRY_AGAIN = {401, 403, 408, 425, 429}

@@ -109,22 +109,8 @@ def propose(
     chosen = _free_of_holds(session, _approved(session, rail))
     if not chosen:
         raise NothingToPay
-    owner = settings.current()
-    run = Run(
-        rail=rail,
-        currency=chosen[0].currency,
-        state=RunState.PROPOSED,
-        execute_on=sepa.business_day(now.date() + NOTICE),
-        item_count=0,
-        total_minor=0,
-        sha256="",
-        debtor_name=owner.payout_debtor_name if rail == Rail.BANK else "",
-        debtor_iban=owner.payout_debtor_iban if rail == Rail.BANK else "",
-        debtor_bic=owner.payout_debtor_bic if rail == Rail.BANK else "",
-        made_by=actor,
-        maker_id=person,
-        made_at=now,
-    )
+    run = _made(rail, chosen[0].currency, now)
+    run.made_by, run.maker_id = actor, person
     session.add(run)
     session.flush()  # its message is named after its id
     run.message_id = f"FL{public(run.id).partition('_')[2].upper()}"
@@ -218,6 +204,25 @@ def leave_out(session: Session, *, partner_id: PartnerId, actor: str, now: datet
             _leave(session, run, held, actor=actor, now=now)
             _count(session, run)
     return left
+
+
+def _made(rail: Rail, currency: str, now: datetime) -> Run:
+    """An empty run. The owner's account is kept with it: its file stays the same for ever."""
+    owner = settings.current()
+    bank = rail == Rail.BANK
+    return Run(
+        rail=rail,
+        currency=currency,
+        state=RunState.PROPOSED,
+        execute_on=sepa.business_day(now.date() + NOTICE),
+        item_count=0,
+        total_minor=0,
+        sha256="",
+        debtor_name=owner.payout_debtor_name if bank else "",
+        debtor_iban=owner.payout_debtor_iban if bank else "",
+        debtor_bic=owner.payout_debtor_bic if bank else "",
+        made_at=now,
+    )
 
 
 def _locked(session: Session, run_id: UUID) -> Run:

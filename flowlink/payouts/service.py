@@ -11,7 +11,7 @@ from flowlink.kernel.policy import Policy
 from flowlink.ledger.service import AccountKind, Code, EntryKind, Transfer
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.partners.models import PartnerStatus
+from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.payouts import methods, purses, withdrawals
 from flowlink.payouts.models import POLICY, Method, State, Withdrawal
 
@@ -79,20 +79,26 @@ def request_withdrawal(
     )
     if amount > purse.available:
         raise AboveAvailable(available=purse.available.floor_cents())
-    withdrawal = Withdrawal(
-        partner_id=partner_id,
+    withdrawal = _opened(partner, method, amount, once, now)
+    withdrawal.needs_person = _needs_person(amount, method, policy, now)
+    _set_aside(session, withdrawal, purse, now)
+    return withdrawal
+
+
+def _opened(
+    partner: Partner, method: Method, amount: Money, once: str, now: datetime
+) -> Withdrawal:
+    return Withdrawal(
+        partner_id=partner.id,
         method_id=method.id,
         amount_minor=amount.cents,
         currency=amount.currency,
         state=State.REQUESTED,
-        needs_person=_needs_person(amount, method, policy, now),
         once=once[:ONCE_MAX] or None,
         requester_id=partner.user_id,
         created_at=now,
         updated_at=now,
     )
-    _set_aside(session, withdrawal, purse, now)
-    return withdrawal
 
 
 def _check_amount(amount: Money, policy: Policy) -> None:

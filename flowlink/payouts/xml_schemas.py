@@ -7,7 +7,7 @@ from lxml import etree
 
 from flowlink.kernel.errors import Invalid
 
-PLACE = Path(__file__).parent / "schemas"
+PLACE = Path(__file__).with_name("schemas")
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:"
 LARGEST_BYTES = 10 * 1024 * 1024
 
@@ -20,7 +20,7 @@ class BadXml(Invalid):
 @cache
 def schema(name: str) -> etree.XMLSchema | None:
     """The schema of a message such as `pain.001.001.09`; None for one that we do not have."""
-    path = PLACE / f"{name}.xsd"
+    path = PLACE.joinpath(f"{name}.xsd")
     return etree.XMLSchema(etree.parse(path)) if path.is_file() else None
 
 
