@@ -189,8 +189,10 @@ def _every_step(cluster: Cluster, items: int, seeds: int) -> int:
     say(f"without a kill: {plain.first_steps} steps in the first sweep, {plain.problems}")
     bad, kills = len(plain.problems), 0
     for step in range(1, plain.first_steps + 1):
-        result = once(cluster, step, [step])
-        bad, kills = bad + bool(result.problems), kills + result.kills
+        for number, plan in enumerate(([step], [0, step])):  # handing over, then paying
+            result = once(cluster, 100 * number + step, plan)
+            bad, kills = bad + bool(result.problems), kills + result.kills
+            say(f"killed at step {step} of sweep {number + 1}: {result.problems or 'ends well'}")
     for seed in range(seeds):
         result = once(cluster, 10_000 + seed, [], more=8)
         bad, kills = bad + bool(result.problems), kills + result.kills
