@@ -1,24 +1,28 @@
 """Runs under fire, in real threads: nobody on hold leaves, nothing is released or paid twice."""
 
+import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.identity.ids import actor_of
-from flowlink.kernel import db
+from flowlink.kernel import db, inbound
 from flowlink.kernel.errors import FlowlinkError
-from flowlink.payouts import bank_answers, outcomes, runs, withdrawals
+from flowlink.kernel.inbound import ProviderEvent
+from flowlink.payouts import bank_answers, outcomes, paypal_runs, runs, withdrawals
 from flowlink.payouts.ids import WithdrawalId
-from flowlink.payouts.models import State, Withdrawal
+from flowlink.payouts.models import Rail, State, Withdrawal
 from flowlink.payouts.outcomes import Word
 from flowlink.payouts.run_models import BankFile, Run, RunItem
 from tests.factories import Person, make_operator
 from tests.payouts.acts import ask, hold
 from tests.payouts.bank_says import Booking, statement
 from tests.payouts.makers import DAY, IBAN
-from tests.payouts.run_acts import propose, release, set_up
+from tests.payouts.run_acts import Teller, propose, release, set_up
 from tests.payouts.test_concurrency import at_once, clean, has, partner, while_open
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -214,3 +218,49 @@ def test_an_approver_is_never_the_requester(database: str) -> None:
         )
 
     assert state_of(key) == "requested"
+
+
+def test_an_event_handled_by_many_at_once_is_handled_once() -> None:
+    ada = partner(available="50.00")
+    with db.write() as session:
+        inside = WithdrawalId(ask(session, ada).id)
+        run = release(session, propose(session, Rail.PAYPAL), make_operator(session))
+        name = session.scalars(select(RunItem.end_to_end_id)).one()
+        resource = {"payout_item_id": name}
+        body = json.dumps({"resource": resource}).encode()
+        kind = "PAYMENT.PAYOUTS-ITEM.SUCCEEDED"
+        inbound.keep(session, provider="paypal", event_id="WH", kind=kind, body=body, now=DAY)
+        key = session.scalars(select(ProviderEvent.id)).one()
+    teller = Teller(run)
+    teller.says[name] = "SUCCESS"
+
+    with ThreadPoolExecutor(6) as pool:
+        together = threading.Barrier(6)
+
+        def handle(_: int) -> None:
+            together.wait()
+            paypal_runs.handle(teller, event_key=key, now=DAY)
+
+        list(pool.map(handle, range(6)))
+
+    with db.read() as session:
+        assert session.get_one(ProviderEvent, key).outcome == "applied"
+    assert state_of(inside) == "settled"
+    clean()
+
+
+def test_a_run_driven_by_many_at_once_is_one_batch() -> None:
+    ada = partner(available="50.00")
+    with db.write() as session:
+        inside = WithdrawalId(ask(session, ada).id)
+        run = release(session, propose(session, Rail.PAYPAL), make_operator(session))
+        name = session.scalars(select(RunItem.end_to_end_id)).one()
+    teller = Teller(run)
+    teller.says[name] = "SUCCESS"
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: paypal_runs.drive(teller, run_id=run.id, now=DAY), range(6)))
+
+    assert len(set(teller.created)) == 1
+    assert (state_of(inside), has(ada, "withdrawing")) == ("settled", "0.00 EUR")
+    clean()

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
-from flowlink.payouts import queries, run_files, run_queries, runs
+from flowlink.payouts import check, queries, run_files, run_queries, runs
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import RunItem, RunState
@@ -248,3 +248,13 @@ def test_the_paypal_batch_names_each_item(session: Session) -> None:
     assert item_of(session, withdrawal).end_to_end_id.encode() in body
     assert str(run.message_id).encode() in body
     assert balance(session, ada, "withdrawing") == "12.50 EUR"
+
+
+def test_the_proof_finds_a_run_that_differs_from_its_withdrawals(session: Session) -> None:
+    to_bank(session)
+    run = propose(session)
+
+    run.total_minor += 1
+    session.flush()
+
+    assert check.problems(session) == [f"payout run {run.id} differs from its withdrawals"]
