@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from flowlink.identity.models import SignInSession, User
 from flowlink.kernel import clock, settings
 from flowlink.payouts import ids, runs
-from flowlink.payouts.models import Withdrawal
+from flowlink.payouts.models import State, Withdrawal
 from flowlink.payouts.run_models import Run, RunItem
 from tests.factories import Person, make_operator, make_partner, sign_in
 from tests.payouts.acts import ask
@@ -201,7 +201,7 @@ def test_without_settings_the_page_says_what_is_missing(
 
 def test_partners_read_the_reason_in_their_language(client: TestClient, session: Session) -> None:
     withdrawal = approved(session)
-    withdrawal.state, withdrawal.reason = "failed", "The account is closed."
+    withdrawal.state, withdrawal.reason = State.FAILED, "The account is closed."
     session.flush()
     owner = session.get_one(Withdrawal, withdrawal.id).requester_id
     email = session.get_one(User, owner).email
