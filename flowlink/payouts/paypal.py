@@ -5,10 +5,12 @@ the first batch. That is how we ask what became of a call that was not answered.
 """
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Protocol
 
 import httpx2
@@ -174,10 +176,16 @@ class Paypal:
 
     def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:
         try:
-            with httpx2.Client(timeout=TIMEOUT_S) as client:
+            with httpx2.Client(timeout=TIMEOUT_S, verify=_tls()) as client:
                 return client.request(method, f"{self.url.rstrip('/')}{path}", **more)
         except httpx2.HTTPError as error:
             raise Unsure(f"PayPal did not answer: {type(error).__name__}") from error
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Read once: the certificates of all authorities take longer to read than a call to make."""
+    return httpx2.create_ssl_context()
 
 
 def configured() -> Paypal:
