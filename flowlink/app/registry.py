@@ -42,11 +42,15 @@ ROUTERS = (
     "payouts.paper_pages",
     "payouts.paper_console",
     "payouts.watch_admin",
+    "payouts.run_admin",
+    "payouts.bank_admin",
+    "payouts.hooks",
     "insights.routes",
     "insights.partner",
     "insights.clicks",
     "insights.partner_hooks",
     "insights.admin",
+    "insights.admin_accounting",
     "insights.api",
 )
 

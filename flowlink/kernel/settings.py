@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     stripe_webhook_secret: str = ""
     paypal_client_id: str = ""
     paypal_client_secret: str = ""
+    paypal_url: str = "https://api-m.paypal.com"
+    paypal_webhook_id: str = ""
+    payout_debtor_name: str = ""
+    payout_debtor_iban: str = ""
+    payout_debtor_bic: str = ""
     payment_provider: str = "sandbox"
     nats_url: str = ""
     geoip_db: str = ""
@@ -105,6 +110,12 @@ class Settings(BaseSettings):
     @classmethod
     def _share(cls, value: object) -> object:
         return _read(parse_share, value)
+
+    @field_validator("payout_debtor_iban", "payout_debtor_bic")
+    @classmethod
+    def _without_spaces(cls, value: str) -> str:
+        """As banks print it, in groups of four."""
+        return "".join(value.split()).upper()
 
     @field_validator("base_url")
     @classmethod

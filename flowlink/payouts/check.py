@@ -115,6 +115,21 @@ _STATES = """
         WHERE e.withdrawal_id = w.id ORDER BY e.sequence DESC LIMIT 1)
      ORDER BY 1
 """
+_RUNS_AGAINST_ITEMS = """
+    SELECT r.id::text FROM payouts_run AS r LEFT JOIN (
+        SELECT i.run_id, count(*) AS items, sum(i.amount_minor)::bigint AS minor,
+               bool_or(i.amount_minor <> w.amount_minor) AS other_amounts,
+               bool_or(w.state IN ('requested', 'approved', 'rejected')
+                       OR (w.state = 'in_run') <> (r.state = 'proposed')) AS other_states
+          FROM payouts_run_item AS i JOIN payouts_withdrawal AS w ON w.id = i.withdrawal_id
+          JOIN payouts_run AS r ON r.id = i.run_id
+         WHERE i.left_at IS NULL GROUP BY i.run_id
+      ) AS live ON live.run_id = r.id
+     WHERE (r.state <> 'cancelled' AND (r.item_count, r.total_minor)
+            <> (coalesce(live.items, 0), coalesce(live.minor, 0)))
+        OR (r.state = 'cancelled' AND live.items > 0) OR live.other_amounts OR live.other_states
+     ORDER BY 1
+"""
 _NAMED = (
     (_COMMISSIONS_AGAINST_ENTRIES, "commission of conversion {0} differs from its entries"),
     (_UNPOSTED, "conversion revision {0} has not been posted"),
@@ -123,6 +138,7 @@ _NAMED = (
     (_STRANGE_CLICKS, "entry {0} belongs to no accrual"),
     (_TWICE, "click {0} was accrued twice"),
     (_LOST, "watched clicks {0} are not in the accrual that settled them"),
+    (_RUNS_AGAINST_ITEMS, "payout run {0} differs from its withdrawals"),
     (_STATES, "withdrawal {0} is in a state that its last event does not name"),
 )
 

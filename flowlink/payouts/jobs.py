@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from flowlink.kernel import db, jobs, logs, policy as policies
+from flowlink.kernel import db, inbound, jobs, logs, policy as policies
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts import (
     accruals,
@@ -13,10 +13,14 @@ from flowlink.payouts import (
     holds,
     invoices,
     kinship,
+    paypal,
+    paypal_runs,
     queries,
     reserve,
+    runs,
     settling,
 )
+from flowlink.payouts.models import POLICY, Rail
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -86,6 +90,39 @@ def issue_papers(now: datetime) -> str:
     return f"{issued} invoices and {credited} credit notes issued"
 
 
+@jobs.job("payout_run_propose", cron="0 6 * * 1")
+def propose_runs(now: datetime) -> str:
+    """Propose the week's runs, one for each rail that is set up; a person releases them."""
+    return "; ".join(_propose(rail, now) for rail in Rail)
+
+
+@jobs.job("payout_sweep", cron="*/5 * * * *")
+def sweep_payouts(now: datetime) -> str:
+    """Ask PayPal about every run and event that is due, however it came to be left open."""
+    return f"{_drive_due(now)} runs asked about, {_handle_due(now)} events handled"
+
+
+@jobs.handler("payout_run.released", coalesce=True)
+def send_runs(payload: dict[str, Any], now: datetime) -> None:
+    """Hand over what was released, at once."""
+    _drive_due(now)
+
+
+@jobs.handler("provider.event", coalesce=True)
+def handle_provider_events(payload: dict[str, Any], now: datetime) -> None:
+    """Handle all of PayPal's events that wait; other providers' are other modules'."""
+    _handle_due(now)
+    _drive_due(now)
+
+
+@jobs.handler("hold.placed")
+def leave_out_held(payload: dict[str, Any], now: datetime) -> None:
+    """Take the held partner out of the runs that nobody has released yet."""
+    with db.write() as session:
+        partner_id = PartnerId(UUID(payload["partner_id"]))
+        runs.leave_out(session, partner_id=partner_id, actor="hold", now=now)
+
+
 @jobs.handler("conversion.changed", coalesce=True)
 def post_commissions(payload: dict[str, Any], now: datetime) -> None:
     """Post all that is due, not the one conversion that the event names."""
@@ -131,3 +168,33 @@ def _post_batch(conversion_ids: Sequence[UUID], now: datetime) -> int:
     middle = len(conversion_ids) // 2
     halves = conversion_ids[:middle], conversion_ids[middle:]
     return sum(_post_batch(half, now) for half in halves)
+
+
+def _propose(rail: Rail, now: datetime) -> str:
+    try:
+        with db.write() as session:
+            run = runs.propose(session, rail=rail, actor=POLICY, now=now)
+            return f"{rail}: {run.item_count} withdrawals, {run.total}"
+    except (runs.RailNotSetUp, runs.NothingToPay) as refusal:
+        return f"{rail}: {refusal}"
+
+
+def _drive_due(now: datetime) -> int:
+    with db.read() as session:
+        found = paypal_runs.due(session, now=now)
+    client = paypal.configured()
+    for run_id in found:
+        paypal_runs.drive(client, run_id=run_id, now=now)
+    return len(found)
+
+
+def _handle_due(now: datetime) -> int:
+    client, handled = paypal.configured(), 0
+    while True:
+        with db.read() as session:
+            found = inbound.due(session, provider=paypal_runs.PROVIDER, now=now)
+        if not found:
+            return handled
+        for event_key in found:
+            paypal_runs.handle(client, event_key=event_key, now=now)
+        handled += len(found)

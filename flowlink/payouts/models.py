@@ -239,6 +239,7 @@ class Method(Base):
     sealed: Mapped[bytes]
     fingerprint: Mapped[bytes]
     masked: Mapped[str] = mapped_column(Text)
+    holder: Mapped[str] = mapped_column(Text, server_default=text("''"))  # whose account it is
     settled_at: Mapped[datetime]  # from then on a withdrawal to it may be approved automatically
     used_at: Mapped[datetime]
     created_at: Mapped[datetime]

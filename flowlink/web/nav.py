@@ -58,6 +58,8 @@ _ITEMS = (
     Item("/ops/holds", mark("Holds"), "operator", _RISK),
     Item("/ops/watches", mark("Watched clicks"), "operator", _RISK),
     Item("/ops/payouts/pending", mark("Withdrawals"), "operator", _PAYING),
+    Item("/ops/payouts/runs", mark("Runs"), "operator", _PAYING),
+    Item("/ops/payouts/answers", mark("Bank answers"), "operator", _PAYING),
     Item("/admin/payouts", mark("Payouts"), "operator", _PAYING),
     Item("/admin/papers", mark("Papers"), "operator", _PAYING),
     Item("/admin/ledger", mark("Ledger"), "operator", _PAYING),

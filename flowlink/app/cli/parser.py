@@ -37,6 +37,7 @@ def build() -> argparse.ArgumentParser:
     _work(add, commands)
     _admin(add, commands)
     _tracking(add, commands)
+    _payouts(add, commands)
     return parser
 
 
@@ -73,6 +74,10 @@ def _work(add: Add, commands: Any) -> None:
     run.add_argument("--at", metavar="ISO-TIME", help="as if it were this time")
     ledger = _group(commands, "ledger", "the money")
     add("check", "work:check_ledger", "prove the ledger, or say what is wrong", ledger)
+    journal = add("export", "payouts:export_journal", "write the journal to a CSV file", ledger)
+    journal.add_argument("out", type=Path, metavar="OUT.csv")
+    journal.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
+    journal.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
 
 
 def _admin(add: Add, commands: Any) -> None:
@@ -118,6 +123,18 @@ def _tracking(add: Add, commands: Any) -> None:
     taken.add_argument("--partner", required=True, metavar="EMAIL", help="whose they become")
     taken.add_argument("--domain", default="", metavar="HOST", help="on a domain of the list")
     taken.add_argument("--dry-run", action="store_true", help="only say what would be made")
+
+
+def _payouts(add: Add, commands: Any) -> None:
+    bank = _group(commands, "bank", "what the bank answers")
+    answer = add("take-in", "payouts:take_in", "take in a pain.002 or camt.053 file", bank)
+    answer.add_argument("file", type=Path, metavar="FILE.xml")
+    fake = add("fakepay", "payouts:fakepay", "run a fake PayPal that pays nobody (development)")
+    fake.add_argument("--port", type=_port, default=8010, help="port to listen on (8010)")
+    fake.add_argument("--webhook", metavar="URL", help="where its events go (BASE_URL)")
+    fake.add_argument("--seed", type=int, default=0, help="which accidents happen")
+    for knob in ("duplicated", "delayed", "lost", "reordered", "unanswered", "server-errors"):
+        fake.add_argument(f"--{knob}", type=int, default=0, metavar="PERCENT")
 
 
 def _port(text: str) -> int:
