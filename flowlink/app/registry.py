@@ -8,6 +8,12 @@ from typing import Any
 from fastapi import APIRouter
 
 MODELS = ("kernel", "identity", "ledger", "notify", "partners", "tracking", "risk", "payouts")
+MORE_MODELS = (
+    "partners.group_models",
+    "partners.onboarding_models",
+    "payouts.deal_models",
+    "payouts.case_models",
+)
 JOBS = ("app", "identity", "notify", "tracking", "risk", "payouts", "insights")
 ROUTERS = (
     "identity.routes",
@@ -29,6 +35,8 @@ def load() -> None:
     """Import all tables, jobs and handlers, so that they are known before the first request."""
     for module in MODELS:
         _import(f"{module}.models")
+    for name in MORE_MODELS:
+        _import(name)
     for module in JOBS:
         _import(f"{module}.jobs")
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flowlink.kernel import db, jobs, logs
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import accruals, commissions, holds, queries, reserve
+from flowlink.payouts import accruals, commissions, holds, queries, reserve, rewards
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -50,6 +50,18 @@ def accrue_clicks(now: datetime) -> str:
 def post_commissions(payload: dict[str, Any], now: datetime) -> None:
     """Post all that is due, not the one conversion that the event names."""
     _post_due(now, since=now - RECENT)
+
+
+@jobs.job("referral_rewards", cron="*/5 * * * *")
+def pay_referrals(now: datetime) -> str:
+    """Bring up to date what partners get for those they brought."""
+    settled = 0
+    while True:
+        with db.write() as session:
+            count = rewards.settle(session, now=now)
+        if not count:
+            return f"{settled} rewards settled"
+        settled += count
 
 
 @jobs.handler("hold.lifted")
