@@ -26,8 +26,10 @@ ROUTERS = (
     "payouts.admin",
     "insights.routes",
     "insights.partner",
+    "insights.partner_cases",
     "insights.admin",
     "insights.api",
+    "insights.api_terms",
 )
 
 

@@ -3,7 +3,15 @@
 from fastapi import APIRouter, Depends, Response
 
 from flowlink.identity.deps import require_operator
-from flowlink.insights import admin_house, admin_inbox, admin_money, admin_offers
+from flowlink.insights import (
+    admin_cases,
+    admin_groups,
+    admin_house,
+    admin_inbox,
+    admin_money,
+    admin_offers,
+    admin_onboarding,
+)
 from flowlink.web.render import see_other
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_operator)])
@@ -15,5 +23,13 @@ def console() -> Response:
     return see_other("/admin/monitoring")
 
 
-for _part in (admin_money, admin_inbox, admin_offers, admin_house):
+for _part in (
+    admin_groups,
+    admin_cases,
+    admin_onboarding,
+    admin_money,
+    admin_inbox,
+    admin_offers,
+    admin_house,
+):
     router.include_router(_part.router)

@@ -28,7 +28,7 @@ DAYS_MAX = 3650
 
 
 class BadDeal(Invalid):
-    message = "Shares lie between 0 and 100 %%, amounts and times are not negative."
+    message = "Shares lie between 0 and 100 percent, amounts and times are not negative."
     field = "share"
 
 

@@ -136,6 +136,18 @@ def lose(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: s
     return dispute
 
 
+def named(session: Session, *, conversion_id: UUID, reference: str) -> Dispute:
+    """The dispute about this sale that goes by this reference.
+
+    :raises UnknownDispute:
+    """
+    mine = Dispute.conversion_id == conversion_id, Dispute.reference == reference.strip()
+    found = session.scalars(select(Dispute).where(*mine)).one_or_none()
+    if found is None:
+        raise UnknownDispute
+    return found
+
+
 def _set_apart(
     session: Session,
     commission: Commission,
