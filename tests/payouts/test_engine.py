@@ -132,17 +132,17 @@ def test_two_who_change_the_same_deal_do_not_overwrite_each_other(session: Sessi
 
 
 @pytest.mark.parametrize(
-    ("marginal", "shares"), [(True, ["60.00", "62.50"]), (False, ["60.00", "65.00"])]
+    ("how", "shares"), [("marginal", ["60.00", "62.50"]), ("whole", ["60.00", "65.00"])]
 )
 def test_tiers_count_what_the_month_sold_before(
     session: Session,
-    marginal: bool,
+    how: str,
     shares: list[str],
 ) -> None:
     ada = make_partner(session)
     earn(session, ada, "0.00")
     tiers = (Tier(Money.parse("150").micro, 6500),)
-    agree(session, Scope(offer_id=default_offer(session)), tiers=tiers, marginal=marginal)
+    agree(session, Scope(offer_id=default_offer(session)), tiers=tiers, marginal=how == "marginal")
 
     sales = [earn(session, ada, "100.00") for _ in range(2)]
 
