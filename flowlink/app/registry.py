@@ -23,6 +23,7 @@ ROUTERS = (
     "tracking.admin",
     "risk.admin",
     "payouts.routes",
+    "payouts.sales_api",
     "payouts.admin",
     "insights.routes",
     "insights.partner",
