@@ -20,6 +20,9 @@ from flowlink.web.sessions import Db
 router = APIRouter(tags=["operator"], dependencies=[Depends(require_operator)])
 
 
+_STATUSES = {"approved": Status.APPROVED, "reversed": Status.REVERSED}
+
+
 class MarkIn(BaseModel):
     """Whether the link shares its partner's own content."""
 
@@ -111,7 +114,7 @@ def restate(session: Db, actor: Operator, conversion_id: str, body: RestateIn) -
     sale = restating.restate(
         session,
         conversion_id=ids.parse(CONVERSION, conversion_id),
-        status=Status(body.status),
+        status=_STATUSES[body.status],
         amount=None if body.amount is None else Money.parse(body.amount),
         reason=body.reason,
         actor=actor.label,

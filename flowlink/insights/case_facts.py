@@ -23,7 +23,6 @@ from flowlink.tracking.models import (
     Network,
     Offer,
     Postback,
-    Reason,
     Result,
 )
 
@@ -71,7 +70,7 @@ def _click(session: Session, partner: Partner, token: str) -> dict[str, Any]:
         "token": token,
         "at": clickid.at(ref.number).isoformat(timespec="seconds"),
         "stored": found is not None,
-        "reason": Reason(found.reason).name.lower() if found else "",
+        "reason": found.reason.name.lower() if found else "",
         "referrer": found.referrer if found else "",
         "earned": str(money.line.price) if money and money.zero is None else "",
     }

@@ -139,4 +139,4 @@ def choose_handle(
         handle=form.handle,
         consent=form.listing == "handle",
     )
-    return see_other(f"{PORTAL}#handle")
+    return see_other(PORTAL)

@@ -183,7 +183,7 @@ def _transfers(
     nothing = Money.zero(commission.currency)
     is_pending = revision.status == Status.PENDING
     is_approved = revision.status == Status.APPROVED
-    share = work.reckoner.wanted(commission, conversion, Status(revision.status), amount)
+    share = work.reckoner.wanted(commission, conversion, revision.status, amount)
     purse = work.purses.of(PartnerId(commission.partner_id), commission.currency)
     yield from _expect(commission, conversion, purse, share if is_pending else nothing)
     gained = (share if is_approved else nothing).micro - commission.share_micro

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, expect
+from sqlalchemy.orm import Session
 
 from flowlink.identity import service as identity
 from flowlink.kernel import clock, db, ids, policy as policies
@@ -31,6 +33,20 @@ WORDS = {
     "fr-FR": {"open": "Ouvrir le dossier", "add": "Ajouter le montant"},
     "en-GB": {"open": "Open the case", "add": "Add the amount"},
 }
+PARTNER = [
+    "/partner/portal",
+    "/partners/cases",
+    "/partners/cases/new",
+    "/partners/invite",
+    "/partners/terms",
+]
+CONSOLE = [
+    "/admin/groups",
+    "/admin/offers/default/terms",
+    "/admin/onboarding",
+    "/admin/cases",
+    "/admin/disputes",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ def scene(live: Live) -> Scene:
     now = clock.now()
     with db.write() as session:
         world = make_world(session, now=now)
-        ada, bob, boss = world.ada, make_partner(session), make_operator(session)
+        ada, boss = world.ada, make_operator(session)
         group = groups.create(session, name="Créateurs", actor="test", now=now)
         groups.move(
             session,
@@ -64,66 +80,59 @@ def scene(live: Live) -> Scene:
             actor="test",
             now=now,
         )
-        made = {"version": 0, "actor": "test", "now": now}
-        tiers = (Tier(1_000_000_000, 6500), Tier(5_000_000_000, 7000))
-        lasting = Agreement(tiers=tiers, marginal=True, months=12)
-        better = Agreement(share_bps=6250, reserve_bps=2000, cap_month=Money.parse("900"))
-        scope = Scope(group_id=group.id)
-        deals.agree(session, scope=scope, agreement=lasting, reason="launch", **made)  # type: ignore[arg-type]
-        mine = Scope(partner_id=ada.partner_id)
-        deals.agree(session, scope=mine, agreement=better, reason="a promise", **made)  # type: ignore[arg-type]
-        sale = earn(session, ada, "80.00", at=now)
-        for days in (1, 2, 4, 5, 8, 11):
-            earn(session, ada, f"{days * 9}.00", at=now - timedelta(days=days))
-        disputed = earn(session, ada, "30.00", at=now)
-        disputes.open_dispute(
-            session, conversion_id=disputed, reference="CB-2041", actor="test", now=now
-        )
-        referrals.keep(
-            session,
-            referrer_id=ada.partner_id,
-            referred_id=bob.partner_id,
-            policy=policies.at(session, now),
-            now=now - timedelta(days=1),
-        )
-        earn(session, bob, "50.00", at=now)
-        rewards.settle(session, now=now)
+        agree_both(session, group.id, ada, now)
+        sale = live_a_while(session, ada, now)
         case = open_case(session, ada, now)
         publish(session, now)
     par = f"/admin/partners/{ids.public('par', ada.partner_id)}"
-    return Scene(
-        ada=ada,
-        boss=boss,
-        partner_pages=[
-            "/partner/portal",
-            "/partners/cases",
-            "/partners/cases/new",
-            f"/partners/cases/{case}",
-            "/partners/invite",
-            "/partners/terms",
-            f"/partners/trail/{ids.public(CONVERSION, sale)}",
-        ],
-        console_pages=[
-            "/admin/groups",
-            f"/admin/groups/{ids.public(GROUP, group.id)}",
-            f"{par}/terms",
-            "/admin/offers/default/terms",
-            "/admin/onboarding",
-            "/admin/cases",
-            f"/admin/cases/{case}",
-            "/admin/disputes",
-        ],
+    trail = f"/partners/trail/{ids.public(CONVERSION, sale)}"
+    opened = [f"/partners/cases/{case}", trail]
+    console = [f"/admin/groups/{ids.public(GROUP, group.id)}", f"{par}/terms"]
+    console.append(f"/admin/cases/{case}")
+    return Scene(ada, boss, [*PARTNER, *opened], [*CONSOLE, *console])
+
+
+def agree_both(session: Session, group_id: UUID, ada: Person, now: datetime) -> None:
+    """Something with the group, and something else with the partner."""
+    made = {"version": 0, "actor": "test", "now": now}
+    tiers = (Tier(1_000_000_000, 6500), Tier(5_000_000_000, 7000))
+    lasting = Agreement(tiers=tiers, marginal=True, months=12)
+    better = Agreement(share_bps=6250, reserve_bps=2000, cap_month=Money.parse("900"))
+    scope, mine = Scope(group_id=group_id), Scope(partner_id=ada.partner_id)
+    deals.agree(session, scope=scope, agreement=lasting, reason="launch", **made)  # type: ignore[arg-type]
+    deals.agree(session, scope=mine, agreement=better, reason="a promise", **made)  # type: ignore[arg-type]
+
+
+def live_a_while(session: Session, ada: Person, now: datetime) -> UUID:
+    """Sales of two weeks, one of them contested, and a partner who was brought."""
+    bob = make_partner(session)
+    sale = earn(session, ada, "80.00", at=now)
+    for days in (1, 2, 4, 5, 8, 11):
+        earn(session, ada, f"{days * 9}.00", at=now - timedelta(days=days))
+    disputed = earn(session, ada, "30.00", at=now)
+    disputes.open_dispute(
+        session, conversion_id=disputed, reference="CB-2041", actor="test", now=now
     )
+    referrals.keep(
+        session,
+        referrer_id=ada.partner_id,
+        referred_id=bob.partner_id,
+        policy=policies.at(session, now),
+        now=now - timedelta(days=1),
+    )
+    earn(session, bob, "50.00", at=now)
+    rewards.settle(session, now=now)
+    return sale
 
 
-def open_case(session: Any, ada: Person, now: datetime) -> str:
+def open_case(session: Session, ada: Person, now: datetime) -> str:
     claim = Claim("Order 4711 was paid on Friday.", Money.parse("12.50"), now.date())
     trail: dict[str, Any] = {"sales": [], "postbacks": []}
     made = cases.open_case(session, partner_id=ada.partner_id, claim=claim, trail=trail, now=now)
     return ids.public(CASE, made.id)
 
 
-def publish(session: Any, now: datetime) -> None:
+def publish(session: Session, now: datetime) -> None:
     onboarding.ask(
         session,
         asked_fr="Où partagez-vous ?",
