@@ -33,6 +33,10 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 	$(BIN)/djlint flowlink --lint --quiet
 
+.PHONY: histories
+histories: .venv/.dev
+	$(BIN)/python -m tests.payouts.engine_histories 0 10000
+
 bench: .venv/.dev assets .tools/nginx
 	$(BIN)/python -m bench
 

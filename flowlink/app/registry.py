@@ -38,6 +38,7 @@ ROUTERS = (
     "tracking.admin_reports",
     "risk.admin",
     "payouts.routes",
+    "payouts.sales_api",
     "payouts.admin",
     "payouts.paper_pages",
     "payouts.paper_console",
@@ -49,9 +50,11 @@ ROUTERS = (
     "insights.partner",
     "insights.clicks",
     "insights.partner_hooks",
+    "insights.partner_cases",
     "insights.admin",
     "insights.admin_accounting",
     "insights.api",
+    "insights.api_terms",
 )
 
 

@@ -4,11 +4,14 @@ from fastapi import APIRouter, Depends, Response
 
 from flowlink.identity.deps import require_operator
 from flowlink.insights import (
+    admin_cases,
+    admin_groups,
     admin_house,
     admin_inbox,
     admin_money,
     admin_networks,
     admin_offers,
+    admin_onboarding,
     admin_waiting,
     clicks,
 )
@@ -23,7 +26,17 @@ def console() -> Response:
     return see_other("/admin/monitoring")
 
 
-_PARTS = (admin_money, admin_waiting, admin_networks, admin_inbox, admin_offers, admin_house)
+_PARTS = (
+    admin_groups,
+    admin_cases,
+    admin_onboarding,
+    admin_money,
+    admin_waiting,
+    admin_networks,
+    admin_inbox,
+    admin_offers,
+    admin_house,
+)
 for _part in _PARTS:
     router.include_router(_part.router)
 router.include_router(clicks.console)

@@ -42,6 +42,8 @@ def top(session: Session, *, days: int, now: datetime, places: int = PLACES) -> 
         .limit(places)
     )
     return [
-        Place(rank=rank, name=partner.shown_as, clicks=int(count), partner_id=PartnerId(partner.id))
+        Place(
+            rank=rank, name=partner.listed_as, clicks=int(count), partner_id=PartnerId(partner.id)
+        )
         for rank, partner, count in session.execute(rows)
     ]

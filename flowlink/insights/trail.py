@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from flowlink.insights import sources
+from flowlink.insights import applied, sources
+from flowlink.insights.applied import Applied
 from flowlink.kernel import ids
 from flowlink.kernel.errors import Invalid, NotFound
 from flowlink.kernel.money import Money
@@ -19,7 +20,8 @@ from flowlink.ledger import queries as ledger
 from flowlink.ledger.queries import EntryView
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import click_queries, queries as payouts, waiting
+from flowlink.payouts import click_queries, dispute_queries, queries as payouts, waiting
+from flowlink.payouts.case_models import Dispute
 from flowlink.payouts.click_queries import AccrualLine, ClickMoney
 from flowlink.payouts.ids import ACCRUAL, PREFIX as WITHDRAWAL, WithdrawalId
 from flowlink.payouts.models import Accrual, ReserveLot, ReserveShare
@@ -49,6 +51,8 @@ class ConversionTrail:
     clicked_at: datetime | None
     money: payouts.Trail | None
     later: Sequence[payouts.WithdrawalLine]
+    applied: Applied | None
+    disputes: Sequence[Dispute]
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class AccrualTrail:
     entry: EntryView | None
     release_on: date | None
     later: Sequence[payouts.WithdrawalLine]
+    applied: Applied | None
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,8 @@ def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionT
         clicked_at=None if number is None else clickid.at(number),
         money=money,
         later=_later(session, partner, credited[-1] if credited else None),
+        applied=applied.of_commission(session, key),
+        disputes=dispute_queries.of_conversion(session, key),
     )
 
 
@@ -203,6 +210,7 @@ def _of_accrual(session: Session, partner: Partner, where: ColumnElement[bool]) 
         entry=ledger.entry(session, accrual.entry_id) if accrual.entry_id else None,
         release_on=lot.release_on if lot else None,
         later=_later(session, partner, accrual.posted_at if accrual.entry_id else None),
+        applied=applied.of_terms(session, accrual.terms_id),
     )
 
 

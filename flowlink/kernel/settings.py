@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     default_epc_eur: Euros = Money.from_cents(20)
     partner_share_pct: int = 6000
     byop_default_revshare_pct: int = 4000
+    partner_referral_pct: int = 500
+    partner_referral_months: int = Field(default=12, ge=0)
     share_email_enabled: bool = True
     share_email_daily_limit: int = Field(default=200, ge=0)
     sharekit_default_hashtags: str = "#ia #tools #productivité"
@@ -105,7 +107,11 @@ class Settings(BaseSettings):
         return _read(parse_exact, value)
 
     @field_validator(
-        "payout_reserve_pct", "partner_share_pct", "byop_default_revshare_pct", mode="before"
+        "payout_reserve_pct",
+        "partner_share_pct",
+        "byop_default_revshare_pct",
+        "partner_referral_pct",
+        mode="before",
     )
     @classmethod
     def _share(cls, value: object) -> object:

@@ -19,6 +19,9 @@ class EntryKind(StrEnum):
     NETWORK_PAYMENT = "network_payment"
     BUDGET = "budget"
     CLICKS = "clicks"
+    DISPUTE = "dispute"
+    REFERRAL = "referral"
+    CASE = "case"
     CORRECTION = "correction"
 
 
@@ -45,6 +48,9 @@ class Code(StrEnum):
     BUDGET_BACK = "budget_back"
     CLICKS = "clicks"
     CLICKS_BACK = "clicks_back"
+    REFERRAL = "referral"
+    REFERRAL_BACK = "referral_back"
+    ADJUSTMENT = "adjustment"
     CORRECTION = "correction"
 
 

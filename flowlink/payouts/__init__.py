@@ -1,5 +1,5 @@
-"""What partners are owed. Owns: commission, accrual, reserve lot, payout method, withdrawal, run,
-bank file.
+"""What partners are owed. Owns: commission, deal, accrual, reserve lot, dispute, case, reward,
+payout method, withdrawal, run, bank file.
 
 Promises: each revision of a conversion is posted exactly once, as differences; each click is paid
 at most once, under the terms it was made under, and never beyond its offer's budget and caps;

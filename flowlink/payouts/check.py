@@ -85,6 +85,39 @@ _STRANGE_CLICKS = """
       LEFT JOIN payouts_accrual AS a ON a.entry_id = e.id
      WHERE e.kind = 'clicks' AND a.entry_id IS NULL ORDER BY 1 LIMIT 100
 """
+_REWARDS_AGAINST_ENTRIES = """
+    SELECT coalesce(r.conversion_id, r.accrual_id)::text FROM payouts_reward AS r LEFT JOIN (
+        SELECT split_part(e.source, ':', 2) AS subject,
+               sum(CASE t.code WHEN 'referral_back' THEN -t.amount ELSE t.amount END) AS moved
+          FROM ledger_entry AS e JOIN ledger_transfer AS t ON t.entry_id = e.id
+         WHERE e.kind = 'referral' GROUP BY 1
+      ) AS posted ON posted.subject = coalesce(r.conversion_id, r.accrual_id)::text
+     WHERE r.amount_micro <> coalesce(moved, 0) ORDER BY 1 LIMIT 100
+"""
+_STRANGE_REWARDS = """
+    SELECT e.source FROM ledger_entry AS e
+     WHERE e.kind = 'referral' AND NOT EXISTS (
+       SELECT FROM payouts_reward AS r
+        WHERE coalesce(r.conversion_id, r.accrual_id)::text = split_part(e.source, ':', 2))
+     ORDER BY 1 LIMIT 100
+"""
+_CASES_AGAINST_ENTRIES = """
+    SELECT coalesce(c.id::text, e.source) FROM payouts_case AS c
+      FULL JOIN (SELECT id, source FROM ledger_entry WHERE kind = 'case') AS e ON e.id = c.entry_id
+     WHERE (c.entry_id IS NOT NULL OR e.id IS NOT NULL)
+       AND c.granted_micro IS DISTINCT FROM (
+         SELECT sum(t.amount)::bigint FROM ledger_transfer AS t WHERE t.entry_id = e.id)
+     ORDER BY 1 LIMIT 100
+"""
+_APART_AGAINST_HELD = """
+    SELECT d.partner_id::text FROM (
+        SELECT partner_id, currency, sum(held_micro) AS apart FROM payouts_dispute
+         GROUP BY partner_id, currency) AS d
+      LEFT JOIN ledger_account AS a
+        ON (a.owner, a.kind, a.currency) = (d.partner_id::text, 'held', d.currency)
+      LEFT JOIN ledger_balance AS b ON b.account = a.number
+     WHERE d.apart > coalesce(b.balance, 0) ORDER BY 1
+"""
 _TWICE = """
     SELECT number::text FROM (
         SELECT unnest(click_ids) AS number FROM payouts_accrual
@@ -136,6 +169,10 @@ _NAMED = (
     (_STRANGE_ENTRIES, "entry {0} belongs to no commission"),
     (_ACCRUALS_AGAINST_ENTRIES, "accrual {0} differs from its entry"),
     (_STRANGE_CLICKS, "entry {0} belongs to no accrual"),
+    (_REWARDS_AGAINST_ENTRIES, "reward for {0} differs from its entries"),
+    (_STRANGE_REWARDS, "entry {0} belongs to no reward"),
+    (_CASES_AGAINST_ENTRIES, "case {0} differs from its entry"),
+    (_APART_AGAINST_HELD, "disputes of {0} set more apart than is held"),
     (_TWICE, "click {0} was accrued twice"),
     (_LOST, "watched clicks {0} are not in the accrual that settled them"),
     (_RUNS_AGAINST_ITEMS, "payout run {0} differs from its withdrawals"),

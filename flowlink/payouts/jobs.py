@@ -17,6 +17,7 @@ from flowlink.payouts import (
     paypal_runs,
     queries,
     reserve,
+    rewards,
     runs,
     settling,
 )
@@ -127,6 +128,18 @@ def leave_out_held(payload: dict[str, Any], now: datetime) -> None:
 def post_commissions(payload: dict[str, Any], now: datetime) -> None:
     """Post all that is due, not the one conversion that the event names."""
     _post_due(now, since=now - RECENT)
+
+
+@jobs.job("referral_rewards", cron="*/5 * * * *")
+def pay_referrals(now: datetime) -> str:
+    """Bring up to date what partners get for those they brought."""
+    settled = 0
+    while True:
+        with db.write() as session:
+            count = rewards.settle(session, now=now)
+        if not count:
+            return f"{settled} rewards settled"
+        settled += count
 
 
 @jobs.handler("hold.lifted")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import db
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import accruals, click_queries as queries
+from flowlink.payouts import accruals, agreed, click_queries as queries
 from flowlink.payouts.accruals import Draft
 from flowlink.payouts.models import Accrual, Zero
 from flowlink.payouts.screening import Room
@@ -58,7 +58,9 @@ def _settle(session: Session, row: Waiting, now: datetime, *, fraud: bool) -> in
     version = session.get_one(OfferVersion, (offer_id, row.version))
     last = queries.last_sequences(session, hour=row.hour, offer_ids=[offer_id])
     sequence = last.get((row.partner_id, offer_id), 0) + 1
-    draft = accruals.draft_of(version, PartnerId(row.partner_id), sequence)
+    terms = agreed.pinned(session, [row.terms_id])[row.terms_id]
+    draft = accruals.draft_of(version, terms, PartnerId(row.partner_id), sequence)
+    draft.terms_id = row.terms_id
     if fraud:
         draft.zeros[Zero.FRAUD] = list(row.click_ids)
     else:
@@ -100,6 +102,7 @@ def _rest(row: Waiting, numbers: list[int]) -> Waiting:
         partner_id=row.partner_id,
         offer_id=row.offer_id,
         version=row.version,
+        terms_id=row.terms_id,
         hour=row.hour,
         currency=row.currency,
         price_micro=row.price_micro,

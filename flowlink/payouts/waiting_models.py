@@ -40,6 +40,7 @@ class Waiting(Base):
     partner_id: Mapped[UUID] = mapped_column(ForeignKey("partners_partner.id"))
     offer_id: Mapped[UUID]
     version: Mapped[int]
+    terms_id: Mapped[UUID] = mapped_column(ForeignKey("payouts_terms.id"))
     hour: Mapped[datetime]
     currency: Mapped[str] = mapped_column(Text)
     price_micro: Mapped[int] = mapped_column(BigInteger)

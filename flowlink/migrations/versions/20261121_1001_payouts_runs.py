@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1001"
-down_revision = "m1013"
+down_revision = "m1003"
 
 EVENTS = """
 CREATE TABLE kernel_provider_event (

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1013"
-down_revision = "m1003"
+down_revision = "m1014"
 
 WAITING = """
 CREATE TABLE payouts_waiting (
@@ -13,6 +13,8 @@ CREATE TABLE payouts_waiting (
     CONSTRAINT fk_payouts_waiting_partner_id REFERENCES partners_partner (id),
   offer_id uuid NOT NULL,
   version integer NOT NULL,
+  terms_id uuid NOT NULL
+    CONSTRAINT fk_payouts_waiting_terms_id REFERENCES payouts_terms (id),
   hour timestamptz NOT NULL,
   currency text NOT NULL,
   price_micro bigint NOT NULL,
