@@ -20,18 +20,32 @@ class Unreadable(ValueError):
 
 def pack(row: Row) -> bytes:
     """The record of a click; what is too long of its words is cut."""
-    agent = row.agent.encode("utf-8", "replace")[:_WORD_BYTES_MAX]
-    referrer = row.referrer.encode("utf-8", "replace")[:_WORD_BYTES_MAX]
+    return packed(
+        reason=row.reason,
+        number=row.number,
+        visitor=row.visitor,
+        link=row.link,
+        partner=row.partner,
+        country=row.country,
+        agent=row.agent.encode("utf-8", "replace")[:_WORD_BYTES_MAX],
+        referrer=row.referrer.encode("utf-8", "replace")[:_WORD_BYTES_MAX],
+    )
+
+
+def packed(
+    *,
+    reason: int,
+    number: int,
+    visitor: int,
+    link: int,
+    partner: int,
+    country: int,
+    agent: bytes,
+    referrer: bytes,
+) -> bytes:
+    """The same from its parts; the words are UTF-8 and short enough."""
     fixed = _FIXED.pack(
-        _VERSION,
-        row.reason,
-        row.number,
-        row.visitor,
-        row.link,
-        row.partner,
-        row.country,
-        len(agent),
-        len(referrer),
+        _VERSION, reason, number, visitor, link, partner, country, len(agent), len(referrer)
     )
     return fixed + agent + referrer
 
