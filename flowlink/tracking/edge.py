@@ -8,6 +8,7 @@ less ceremony. Here two GETs write: that is what short links and networks' calls
 
 import asyncio
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 
@@ -35,7 +36,6 @@ from flowlink.tracking.visits import Visitor
 LINK_PATH = "/l/"
 SHORT_HOST = "short_host"
 POSTBACK_PATH = "/aff/postback"
-HEALTH_PATH = "/healthz"
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STOP_S = 2.0
 
@@ -66,11 +66,7 @@ class Edge:
     @property
     def is_open(self) -> bool:
         """Whether clicks can be taken at once, in the running loop."""
-        return (
-            self.recording is not None
-            and self._opening is None
-            and self.recording.loop is asyncio.get_running_loop()
-        )
+        return self._opening is None and self.takes_clicks(asyncio.get_running_loop())
 
     async def open(self) -> None:
         """Load the links and open the journal, unless that is done.
@@ -100,6 +96,18 @@ class Edge:
         await keeper.close()
         if shipper is not None:
             await asyncio.to_thread(shipper.close, patience_s=_STOP_S)
+
+    def takes_clicks(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether this loop has all that a click needs."""
+        return self.recording is not None and self.recording.loop is loop
+
+    def known(self, host: str, code: str) -> Found | None:
+        """The link of a code as far as the table has it."""
+        return None if self.keeper is None else self.keeper.table.find(host, code)
+
+    def domains(self) -> Mapping[str, bool]:
+        """All domains for short links, and whether each is open."""
+        return {} if self.keeper is None else self.keeper.table.domains
 
     def click(self, found: Found, visitor: Visitor, *, unix_ms: int) -> tuple[int, bytes]:
         """A click's number, and the record to be kept."""

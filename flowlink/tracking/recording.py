@@ -107,7 +107,7 @@ class Recording:
             self._salts = {**self._salts, day: salt}
         return salt
 
-    def append(self, record: bytes) -> Awaitable[None] | None:
+    def append(self, record: bytes) -> "asyncio.Future[None] | None":
         """Write a click's record to the journal: what to await. None: it has to go another way."""
         if self.journal is None:
             return None

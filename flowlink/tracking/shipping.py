@@ -3,25 +3,29 @@
 What is behind a journal's position waits; the database says what the position is.
 """
 
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowlink.kernel import db
+from flowlink.kernel import clock, db
 from flowlink.tracking import click_record, segment as files, shipper
 from flowlink.tracking.click_record import Unreadable
 from flowlink.tracking.click_store import position_of
+from flowlink.tracking.journal_models import EdgeState
 from flowlink.tracking.journal_reader import Replaced
 from flowlink.tracking.segment import Taken
 from flowlink.tracking.shipper import Backlog, Pace, Shipper, Store
 
 _POLL_S = 0.005
+_TELL_S = 5.0
 _NOTHING = Backlog(0, 0, None)
 
 NewStore = Callable[[], Store]
@@ -53,7 +57,7 @@ class Shipping:
         self._root = root
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=shipper.ship,
+            target=run,
             args=(root,),
             kwargs={"new_store": new_store, "stop": self._stop, "pace": pace},
             name="shipping",
@@ -69,6 +73,36 @@ class Shipping:
                 time.sleep(_POLL_S)
         self._stop.set()
         self._thread.join()
+
+
+def run(
+    root: Path, *, new_store: NewStore, stop: threading.Event, pace: Pace | None = None
+) -> None:
+    """Ship all journals until `stop`, and tell the database now and then how they stand."""
+    arguments = {"new_store": new_store, "stop": stop, "pace": pace}
+    thread = threading.Thread(target=shipper.ship, args=(root,), kwargs=arguments, name="ship")
+    thread.start()
+    while not stop.wait(_TELL_S):
+        with suppress(SQLAlchemyError, OSError):
+            tell(survey(root), now=clock.now())
+    thread.join()
+
+
+def tell(standings: Sequence[Standing], *, now: datetime) -> None:
+    """Write down how journals stand, for whoever looks from another machine."""
+    for one in standings:
+        values = {
+            "host": socket.gethostname(),
+            "directory": str(one.directory),
+            "backlog_bytes": one.backlog.size_bytes,
+            "backlog_records": one.backlog.records,
+            "oldest_at": one.oldest_at,
+            "error": one.error,
+            "seen_at": now,
+        }
+        first = insert(EdgeState).values(edge=one.edge, **values)
+        with db.write() as session:
+            session.execute(first.on_conflict_do_update(index_elements=["edge"], set_=values))
 
 
 def survey(root: Path) -> list[Standing]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -32,6 +33,10 @@ def counts() -> set[tuple[object, ...]]:
     tables = (*ROLLUPS, "tracking_click_link_day")
     raw = "SELECT count(*) FILTER (WHERE reason = 0), count(*) FILTER (WHERE reason <> 0) "
     return {ask(COUNTED + table)[0] for table in tables} | {ask(raw + "FROM tracking_click")[0]}
+
+
+def leads_nowhere(edge: TestClient, code: str) -> bool:
+    return edge.get(f"/l/{code}").status_code == 404
 
 
 def test_a_click_is_stored_and_sent_on(edge: TestClient) -> None:
@@ -146,7 +151,7 @@ def test_a_disabled_link_and_one_of_a_closed_partner_lead_nowhere(edge: TestClie
         )
 
     for one in (shop, closed):
-        eventually(lambda code=one.link.code: edge.get(f"/l/{code}").status_code == 404)
+        eventually(partial(leads_nowhere, edge, one.link.code))
 
     assert ask("SELECT reason, count FROM tracking_miss") == [("disabled", 2)]
 

@@ -52,6 +52,7 @@ def _roles(add: Add) -> None:
     for role in (up, web, edge):
         role.add_argument("--host", default="127.0.0.1", help="address to listen on")
         role.add_argument("--port", type=_port, help="port to listen on (8000)")
+    edge.add_argument("--processes", type=_count, default=1, help="how many answer (1)")
     add("worker", "serve:worker", "run jobs, the schedule and the outbox")
 
 
@@ -118,6 +119,12 @@ def _tracking(add: Add, commands: Any) -> None:
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
     return int(text)
 
 
