@@ -36,6 +36,11 @@ lint: .venv/.dev
 bench: .venv/.dev assets .tools/nginx
 	$(BIN)/python -m bench
 
+# Twenty times `kill -9` at random moments, of edge and of PostgreSQL: about five minutes.
+.PHONY: chaos-edge
+chaos-edge: .venv/.dev
+	$(BIN)/python -m tests.tracking.chaos
+
 fmt: .venv/.dev
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format --quiet

@@ -20,14 +20,16 @@ from flowlink.tracking.edge import Edge, address, app as the_edge
 
 _END = b"\r\n\r\n"
 _REQUEST = re.compile(rb"(GET|HEAD) /(l/)?([A-Za-z0-9_-]{1,64})/?(?:\?([!$-~]*))? HTTP/1\.1\r\n")
+# The headers that a click is told from, and those that make a request more than a plain one: a
+# body, another protocol, a header in two lines.
 _FIELDS = re.compile(
     rb"\n(user-agent|referer|x-forwarded-for|host|connection"
-    rb"|sec-purpose|purpose|x-purpose|x-moz):[ \t]*([^\r]*)\r",
+    rb"|sec-purpose|purpose|x-purpose|x-moz"
+    rb"|content-length|transfer-encoding|upgrade|expect|[ \t])[ \t]*:?[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
-# What makes a request more than a plain one: a body, another protocol, a header in two lines.
-_UNUSUAL = (b"content-length", b"transfer-encoding", b"upgrade:", b"expect:", b"\n ", b"\n\t")
-_CONTROLS = bytes({*range(32), 127} - {9, 10, 13})
+_UNUSUAL = {b"content-length", b"transfer-encoding", b"upgrade", b"expect", b" ", b"\t"}
+_CONTROLS = bytes({*range(32), 127} - {9})
 _HOST_MAX = 300
 _QUERY_MAX = 4096
 
@@ -104,10 +106,13 @@ class EdgeProtocol(HttpToolsProtocol):
         edge = self.edge
         if request is None or not edge.takes_clicks(self.loop) or not _is_plain(data):
             return False
-        headers = {name.lower(): value.strip() for name, value in _FIELDS.findall(data)}
+        headers = {name.lower(): value for name, value in _FIELDS.findall(data)}
+        if not _UNUSUAL.isdisjoint(headers):
+            return False
         method, behind_l, code, query = request.groups()
         host = _host(headers, edge.domains())
-        if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        connection = headers.get(b"connection")
+        if connection is not None and connection.lower() != b"keep-alive":
             return False
         if host is None or (not host and behind_l is None) or (query and len(query) > _QUERY_MAX):
             return False
@@ -176,13 +181,9 @@ def lane(edge: Edge) -> Lane:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether this is exactly one request without a body, and nothing about it is odd."""
-    small = data.lower()
-    return (
-        data.find(_END) == len(data) - 4
-        and data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r")
-        and not any(word in small for word in _UNUSUAL)
-        and len(data.translate(None, _CONTROLS)) == len(data)
+    """Whether this is one request, and its only control characters are whole line ends."""
+    return data.find(_END) == len(data) - 4 and len(data) - 2 * data.count(b"\r\n") == len(
+        data.translate(None, _CONTROLS)
     )
 
 
@@ -193,7 +194,7 @@ def _host(headers: Mapping[bytes, bytes], listed: Mapping[str, bool]) -> str | N
         return None
     if not listed:
         return ""
-    host = named.decode("latin-1").lower()
+    host = named.decode("latin-1").strip().lower()
     if host == domains.own_host():
         return ""
     bare = host.partition(":")[0]

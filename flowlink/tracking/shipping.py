@@ -134,10 +134,14 @@ def _waiting(root: Path) -> bool:
 
 
 def _standing(directory: Path) -> Standing:
+    """One journal. It is shipped meanwhile: a segment that goes under our eyes is looked for anew."""
     edge = files.edge_of(directory)
-    with db.read() as session:
-        position = position_of(session, edge=edge)
-    try:
-        return Standing(directory, edge, shipper.backlog(directory, position=position))
-    except Replaced as problem:
-        return Standing(directory, edge, _NOTHING, str(problem))
+    for last in (False, False, True):
+        with db.read() as session:
+            position = position_of(session, edge=edge)
+        try:
+            return Standing(directory, edge, shipper.backlog(directory, position=position))
+        except (Replaced, FileNotFoundError) as problem:
+            if last:
+                return Standing(directory, edge, _NOTHING, str(problem))
+    raise AssertionError("the last attempt returns")

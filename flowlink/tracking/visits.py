@@ -15,6 +15,7 @@ from flowlink.tracking.devices import Device
 from flowlink.tracking.models import Reason
 
 PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+_PURPOSES = frozenset(PURPOSES)
 _REMEMBERED = 20_000
 _FORWARDED_MAX = 400
 _REFERRER_MAX = 1000
@@ -49,7 +50,9 @@ def visitor(method: str, headers: Mapping[bytes, bytes], *, peer: str) -> Visito
     """Who asks; `headers` by their small names."""
     browser = _browser(headers.get(b"user-agent", b""))
     reason = browser.reason
-    purpose = next((headers[name] for name in PURPOSES if name in headers), b"")
+    purpose = b""
+    if not _PURPOSES.isdisjoint(headers):
+        purpose = next(headers[name] for name in PURPOSES if name in headers)
     if method == "HEAD" or purpose:
         reason = screening.screen(
             method=method, agent=browser.agent.decode(), purpose=purpose.decode("latin-1")
