@@ -134,7 +134,7 @@ def _waiting(root: Path) -> bool:
 
 
 def _standing(directory: Path) -> Standing:
-    """One journal. It is shipped meanwhile: a segment that goes under our eyes is looked for anew."""
+    """One journal. Its shipper is at it: a segment that goes under our eyes is looked for anew."""
     edge = files.edge_of(directory)
     for last in (False, False, True):
         with db.read() as session:

@@ -65,7 +65,7 @@ def _database_round(
     seconds: float,
     moment: float,
 ) -> None:
-    """Clicks while the database is killed. It is started again from here: it dies with its maker."""
+    """Kill the database under load, and start it here: it would die with a thread of ours."""
     thread = threading.Thread(
         target=load.run, args=(f"{role.url}/l/{code}",), kwargs={"seconds": seconds}
     )

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 
@@ -94,9 +95,14 @@ class EdgeRole:
 
 @contextmanager
 def edge_role(
-    url: str, data: Path, *, port: int = 0, processes: int = 1, **more: str
+    url: str,
+    data: Path,
+    *,
+    port: int = 0,
+    processes: int = 1,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[EdgeRole]:
-    """`flowlink edge` in front of this database."""
+    """`flowlink edge` in front of this database, with `more` settings."""
     chosen = port or free_port()
     given = settings.current()
     environment = {
@@ -114,7 +120,7 @@ def edge_role(
     command = [sys.executable, "-m", "flowlink", "edge", "--port", str(chosen)]
     process = subprocess.Popen(
         [*command, "--processes", str(processes)],
-        env=environment | more,
+        env=environment | dict(more),
         cwd=Path.cwd(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -125,7 +125,7 @@ def test_a_full_disk_costs_no_visitor_his_answer_and_what_is_lost_is_counted(
 ) -> None:
     load = Load(agent=LONG)
     more = {"CLICKS_JOURNAL_MAX_MB": "4"}
-    with edge_role(postgres_durable.url(), tmp_path, **more) as role:
+    with edge_role(postgres_durable.url(), tmp_path, more=more) as role:
         with slow_database(postgres_durable.url()):
             deadline = time.monotonic() + 40
             while unrecorded() == 0 and time.monotonic() < deadline:
@@ -151,7 +151,7 @@ def test_a_journal_without_a_disk_sends_clicks_straight_to_the_database(
     load = Load()
     with disks.tiny(tmp_path / "tiny") as disk:
         more = {"CLICKS_JOURNAL": str(disk)}
-        with edge_role(postgres_durable.url(), tmp_path, **more) as role:
+        with edge_role(postgres_durable.url(), tmp_path, more=more) as role:
             load.run(address(role, shop), seconds=2.0)
             check_stored(load)
 
@@ -164,7 +164,7 @@ def test_a_clock_that_steps_back_makes_no_number_twice(
     load = Load()
     for step in ("0", "-3600", "0"):
         more = {"FLOWLINK_CLOCK_OFFSET_S": step}
-        with edge_role(postgres_durable.url(), tmp_path, **more) as role:
+        with edge_role(postgres_durable.url(), tmp_path, more=more) as role:
             load.run(address(role, shop), seconds=1.0)
 
     check_stored(load)

@@ -106,6 +106,10 @@ def _tracking(add: Add, commands: Any) -> None:
     for spanned in (export, rebuild):
         spanned.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
         spanned.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
+    journals = _group(commands, "journal", "clicks on their way to the database")
+    add("list", "journal:list_journals", "say how each journal stands", journals)
+    accept = add("accept", "journal:accept_journal", "take in a replaced journal", journals)
+    accept.add_argument("directory", type=Path, metavar="DIRECTORY")
     links = _group(commands, "links", "short links")
     taken = add("import", "tracking:import_links", "make links of another shortener's CSV", links)
     taken.add_argument("file", type=Path, metavar="FILE")
