@@ -52,7 +52,7 @@ def test_what_waits_is_told_until_it_is_shipped() -> None:
     shipping.tell([before], now=clock.now())
     with db.read() as session:
         seen = journal_health.health(session, now=clock.now())
-    text = figures.metrics().body.decode()
+    text = bytes(figures.metrics().body).decode()
 
     assert (before.backlog.records, before.error) == (5, "")
     assert before.oldest_at is not None
