@@ -98,14 +98,9 @@ class LinkTable:
 
     def find(self, host: str, code: str) -> Found | None:
         """The link of a code, as typed or in small letters (phones begin with a capital)."""
-        found = self._ready.get((host, code))
-        if found is None:
-            found = self._make(host, code) or self._make(host, code.lower())
-            if found is not None:
-                if len(self._ready) >= _READY_MAX:
-                    self._ready.clear()
-                self._ready[host, code] = found
-        return found
+        return self._find(host, code) or (
+            None if code.islower() else self._find(host, code.lower())
+        )
 
     def put(self, row: LinkRow) -> None:
         """A link as it is now."""
@@ -118,12 +113,12 @@ class LinkTable:
         key = _key(row.host, row.code)
         if self._records.get(key) != record:
             self._records[key] = record
-            self._ready.clear()
+            self._ready.pop((row.host, row.code), None)
 
     def drop(self, host: str, code: str) -> None:
         """There is no such link any more."""
-        if self._records.pop(_key(host, code), None) is not None:
-            self._ready.clear()
+        self._records.pop(_key(host, code), None)
+        self._ready.pop((host, code), None)
 
     def keep_only(self, numbers: set[int]) -> None:
         """Forget every link that is not one of these."""
@@ -163,6 +158,16 @@ class LinkTable:
             map(sys.getsizeof, self._records.values())
         )
         return strings + sys.getsizeof(self._records)
+
+    def _find(self, host: str, code: str) -> Found | None:
+        found = self._ready.get((host, code))
+        if found is None:
+            found = self._make(host, code)
+            if found is not None:
+                if len(self._ready) >= _READY_MAX:
+                    self._ready.clear()
+                self._ready[host, code] = found
+        return found
 
     def _partner(self, row: LinkRow) -> int:
         at = self._partner_at.get(row.partner_id)

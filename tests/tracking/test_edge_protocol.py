@@ -97,7 +97,8 @@ def test_a_plain_click_takes_the_lane_and_is_stored_as_any_other(line: Line, sho
     assert ref is not None
     stored = ask(
         "SELECT link, host, text, reason FROM tracking_click c"
-        " JOIN tracking_agent a ON a.id = agent JOIN tracking_referrer r ON r.id = referrer WHERE c.id = :id",
+        " JOIN tracking_agent a ON a.id = agent JOIN tracking_referrer r ON r.id = referrer"
+        " WHERE c.id = :id",
         id=ref.number,
     )
     assert stored == [(shop.link.number, "blog.example", BROWSER, 0)]
