@@ -5,6 +5,7 @@ All are forked from here after everything is imported. They end with this proces
 
 import ctypes
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ from flowlink.tracking import edge, shipping, wiring
 _LOOK_S = 0.1
 _STOP_S = server.STOP_S + 5
 _PR_SET_PDEATHSIG = 1
+_GARBAGE = 50_000
 _fork = get_context("fork")
 
 log = logs.get("flowlink.edge")
@@ -90,6 +92,7 @@ def _answering(listener: socket.socket, url: str) -> Callable[[], None]:
     def answer() -> None:
         db.connect(url, pool_size=5)
         edge.app.ships = False
+        gc.set_threshold(_GARBAGE)  # a click leaves none: look for it seldom
         server.Server(server.config(ShortHosts(edge.app))).run(sockets=[listener])
 
     return answer

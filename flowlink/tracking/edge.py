@@ -82,9 +82,21 @@ class Edge:
         opening = self._opening
         await asyncio.shield(opening)
 
+    async def open_early(self) -> None:
+        """Open before the first click asks for it, unless the source is away: then that one does.
+
+        What a process before this one left in its journal is shipped from now on.
+        """
+        with suppress(SourceAway):
+            await self.open()
+
     async def close(self) -> None:
         """Finish the clicks at hand, and bring them to where they are kept if that is soon done."""
         await asyncio.to_thread(self._inbox.close)
+        opening = self._opening
+        if opening is not None and opening.get_loop() is asyncio.get_running_loop():
+            with suppress(SourceAway):
+                await opening
         if not self.is_open:
             self._abandon()
             return
@@ -159,8 +171,7 @@ class Edge:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                with suppress(SourceAway):  # the first click tries again
-                    await self.open()
+                await self.open_early()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.close()

@@ -21,7 +21,7 @@ def web(arguments: Namespace) -> None:
     """Serve everything that is asked over HTTP."""
     from flowlink.app import web as application
 
-    _serve(arguments, application.create_app)
+    _serve(arguments, lambda: application.create_app(opens_edge=True))
 
 
 def edge(arguments: Namespace) -> None:
