@@ -13,6 +13,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -31,8 +32,7 @@ class Line(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         self._load.free.append(self)
 
     def ask(self, request: bytes, due: float) -> None:
