@@ -30,6 +30,7 @@ _LOOK_S = 0.1
 _STOP_S = server.STOP_S + 5
 _PR_SET_PDEATHSIG = 1
 _GARBAGE = 50_000
+_GIVES_WAY = 5
 _fork = get_context("fork")
 
 log = logs.get("flowlink.edge")
@@ -102,6 +103,7 @@ def _ship(url: str) -> None:
     stop = threading.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, lambda *_: stop.set())
+    os.nice(_GIVES_WAY)  # visitors wait for what answers, and nobody for this
     db.connect(url, pool_size=5)
     shipping.run(wiring.journals(), new_store=wiring.new_store(), stop=stop)
     db.disconnect()
