@@ -7,7 +7,7 @@ SUPER := $(shell id -u)
 # Scripts of the packages we build assets with are not run (.npmrc), and no cache decides what is current.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: setup assets run test check demo bench fmt lock clean
+.PHONY: setup assets run test check demo bench chaos fmt lock clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/.installed assets
@@ -33,8 +33,20 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 	$(BIN)/djlint flowlink --lint --quiet
 
+.PHONY: histories
+histories: .venv/.dev
+	$(BIN)/python -m tests.payouts.engine_histories 0 10000
+
 bench: .venv/.dev assets .tools/nginx
 	$(BIN)/python -m bench
+
+# The long form of what `make test` proves in short: kills at every step, 10,000 histories of events.
+chaos: .venv/.dev assets
+	$(BIN)/python -m tests.payouts.chaos
+# Twenty times `kill -9` at random moments, of edge and of PostgreSQL: about five minutes.
+.PHONY: chaos-edge
+chaos-edge: .venv/.dev
+	$(BIN)/python -m tests.tracking.chaos
 
 fmt: .venv/.dev
 	$(BIN)/ruff check --fix-only --quiet

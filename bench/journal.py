@@ -151,6 +151,7 @@ def fill(root: Path) -> Path:
                     n,
                     0,
                     0,
+                    0,
                     agents[n],
                     "a.example",
                 )

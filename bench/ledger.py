@@ -1,68 +1,34 @@
 """Entries a second and balance reads, against the usual design on the same server.
 
 Run: python -m bench.ledger
+With --full the balance is read with ten million transfers behind it instead of one million.
 """
 
-import itertools
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from bench import batches, posting
+from bench.batches import CALLERS
+from bench.posting import PARTNERS, SLICE_S, alternate, server
 from bench.report import table
-from flowlink.kernel import db, migrate
-from flowlink.kernel.money import Money
-from flowlink.kernel.postgres import EmbeddedPostgres
-from flowlink.ledger import check, queries, service as ledger
+from flowlink.kernel import db
+from flowlink.ledger import check, queries
 from flowlink.ledger.accounts import AccountKind, account
-from flowlink.ledger.entries import Code, Entry, EntryKind, Transfer
 
-ROUNDS = 3
-SLICE_S = 1
-PARTNERS = 1000
-BATCH = 100
-CALLERS = (1, 8, 32)
-FEW, MANY = 10_000, 1_000_000
-LOAD = 5_000
+FEW, MANY, FULL = 10_000, 1_000_000, 10_000_000
 READS = 200
 SUMS = 5
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
-
-# The usual design: a balance on the account's row, locked in sorted order, and two lines for a
-# transfer. `source` is unique, as it has to be when machines repeat themselves.
-PLAIN = """
-CREATE TABLE plain_account (
-  id bigint PRIMARY KEY, balance bigint NOT NULL, CHECK (id = 1 OR balance >= 0));
-CREATE TABLE plain_line (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text NOT NULL, account bigint NOT NULL,
-  amount bigint NOT NULL, at timestamptz NOT NULL DEFAULT now(), UNIQUE (source, account));
-CREATE INDEX ON plain_line (account, id);
-INSERT INTO plain_account SELECT n, 0 FROM generate_series(1, 2000) AS n;
-CREATE FUNCTION plain_post(source text, debit bigint, credit bigint, amount bigint) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM FROM plain_account WHERE id IN (debit, credit) ORDER BY id FOR UPDATE;
-  UPDATE plain_account SET balance = balance - amount WHERE id = debit;
-  UPDATE plain_account SET balance = balance + amount WHERE id = credit;
-  INSERT INTO plain_line (source, account, amount)
-    VALUES (source, debit, -amount), (source, credit, amount);
-END $$;
-"""
-LOCK = "SELECT id FROM plain_account WHERE id = ANY (:ids) ORDER BY id FOR UPDATE"
-CHANGE = "UPDATE plain_account SET balance = balance + :amount WHERE id = :id"
-WRITE = "INSERT INTO plain_line (source, account, amount) VALUES (:source, :id, :amount)"
 
 # What pgbench plays: one transfer from the one hot account to one of a thousand.
 HOT_LEDGER = """
@@ -90,67 +56,11 @@ HOT_FUNCTION = """
 SELECT plain_post('hot:' || :s, 1, :p, 100);
 """
 
-# Many small earnings of one account, in batches of `size`.
-FILL = r"""
-WITH n AS (
-  SELECT array_agg(n) AS place, array_agg(:owner || ':' || n + CAST(:start AS int)) AS source,
-         array_agg(1) AS debit, array_agg(2) AS credit, array_agg(120000\:\:bigint) AS amount,
-         array_agg('commission'\:\:text) AS code, array_agg('conversion'\:\:text) AS kind,
-         array_agg(CAST(:at AS timestamptz)) AS at, array_agg('{}'\:\:jsonb) AS ref
-    FROM generate_series(1, :size) AS n)
-SELECT count(*) FROM n, ledger_post(:at, ARRAY['network_receivable', 'available'],
-  ARRAY['fill', :owner], ARRAY['EUR', 'EUR'], source, kind, n.at, ref, place, debit, credit,
-  amount, code)
-"""
 FILL_PLAIN = """
 INSERT INTO plain_line (source, account, amount)
   SELECT 'fill:' || :id || ':' || n, :id, 120000 FROM generate_series(1, :count) AS n
 """
 SUM = "SELECT sum(amount) FROM plain_line WHERE account = :id"
-
-Measure = Callable[[], float]
-_sources = itertools.count()
-
-
-@contextmanager
-def server() -> Iterator[None]:
-    """A server of its own that flushes each commit to disk, as in the product."""
-    with tempfile.TemporaryDirectory() as folder:
-        postgres = EmbeddedPostgres(Path(folder) / "data")
-        postgres.start()
-        try:
-            migrate.upgrade(postgres.url())
-            db.connect(postgres.url())
-            as_owner(PLAIN)
-            yield
-        finally:
-            db.disconnect()
-            postgres.stop()
-
-
-def as_owner(script: str) -> None:
-    with db.engine().execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text("SET ROLE NONE"))
-        connection.execute(text(script))
-        connection.execute(text("RESET ROLE"))
-
-
-def alternate(measures: dict[str, Measure]) -> dict[str, float]:
-    """The median of each, taken turn about so that a noisy neighbour disturbs all alike."""
-    found: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(ROUNDS):
-        for name, measure in measures.items():
-            found[name].append(measure())
-    return {name: statistics.median(values) for name, values in found.items()}
-
-
-def rate(call: Callable[[], int]) -> float:
-    """Things done a second, by calls that say how many they did."""
-    began = time.perf_counter()
-    done = 0
-    while time.perf_counter() - began < SLICE_S:
-        done += call()
-    return done / (time.perf_counter() - began)
 
 
 def duration(call: Callable[[], object], times: int) -> float:
@@ -161,49 +71,6 @@ def duration(call: Callable[[], object], times: int) -> float:
         call()
         found.append(time.perf_counter() - began)
     return statistics.median(found)
-
-
-def post_entries(network: str, owners: list[str], size: int) -> int:
-    entries = []
-    for number in itertools.islice(_sources, size):
-        debit = account(AccountKind.NETWORK_RECEIVABLE, network)
-        credit = account(AccountKind.AVAILABLE, owners[number % PARTNERS])
-        line = Transfer(debit, credit, Money(120_000), Code.COMMISSION)
-        entries.append(Entry(f"bench:{number}", EntryKind.CONVERSION, (line,), NOW))
-    with db.write() as session:
-        outcomes = ledger.post_many(session, entries, NOW)
-    assert {outcome.status for outcome in outcomes} == {ledger.Status.CREATED}
-    return size
-
-
-def post_plain(size: int) -> int:
-    """The usual design from the same client: one lock, then changes and lines sent in bulk."""
-    lines: list[dict[str, Any]] = [
-        {"source": f"bench:{number}", "id": place, "amount": amount}
-        for number in itertools.islice(_sources, size)
-        for place, amount in ((1, -120_000), (2 + number % PARTNERS, 120_000))
-    ]
-    with db.write() as session:
-        session.execute(text(LOCK), {"ids": sorted({line["id"] for line in lines})})
-        session.execute(text(CHANGE), lines)
-        session.execute(text(WRITE), lines)
-    return size
-
-
-def throughput() -> None:
-    network, owners = str(uuid4()), [str(uuid4()) for _ in range(PARTNERS)]
-    post_entries(network, owners, PARTNERS)  # opens the accounts; the other design has its own
-    rows = []
-    for size, what in ((1, "one a transaction"), (BATCH, f"{BATCH} a transaction")):
-        found = alternate(
-            {
-                "ledger": partial(rate, partial(post_entries, network, owners, size)),
-                "plain": partial(rate, partial(post_plain, size)),
-            }
-        )
-        ratio = found["ledger"] / found["plain"]
-        rows.append((what, f"{found['ledger']:,.0f}", f"{found['plain']:,.0f}", f"{ratio:.2f} x"))
-    table("Entries a second, one caller, from Python", ["", "ledger", "plain", "ratio"], rows)
 
 
 def pgbench(script: Path, callers: int) -> float:
@@ -228,7 +95,8 @@ def hot_account() -> None:
         files = {name: Path(folder) / f"{name}.sql" for name in scripts}
         for name, script in scripts.items():
             files[name].write_text(script)
-        post_entries("hot", [f"p{number + 1}" for number in range(PARTNERS)], PARTNERS)
+        posting.post_entries("hot", [f"p{number + 1}" for number in range(PARTNERS)], PARTNERS)
+        db.engine().dispose()  # the server has no room for these connections and pgbench's
         for callers in CALLERS:
             found = alternate(
                 {name: partial(pgbench, file, callers) for name, file in files.items()}
@@ -243,20 +111,27 @@ def hot_account() -> None:
 def fill(owner: str, plain_id: int, count: int) -> None:
     with db.write() as session:
         session.execute(text(FILL_PLAIN), {"id": plain_id, "count": count})
-    for start in range(0, count, LOAD):
-        values = {"owner": owner, "start": start, "size": LOAD, "at": NOW}
-        with db.write() as session:
-            assert session.scalar(text(FILL), values) == LOAD
+    posting.fill(owner, count)
 
 
-def reads() -> None:
-    rows = []
-    for owner, plain_id, count in (("few", 1500, FEW), ("many", 1501, MANY)):
+def reads(*, many: int) -> None:
+    sizes = (("few", 1500, FEW), ("many", 1501, many))
+    for owner, plain_id, count in sizes:
         fill(owner, plain_id, count)
-    as_owner("VACUUM ANALYZE")
+    posting.as_owner("VACUUM ANALYZE")
     with db.read() as session:
-        for owner, plain_id, count in (("few", 1500, FEW), ("many", 1501, MANY)):
-            rows.append(read_both(session, owner=owner, plain_id=plain_id, count=count))
+        rows = [
+            read_both(session, owner=owner, plain_id=plain_id, count=count)
+            for owner, plain_id, count in sizes
+        ]
+        places = {owner: account(AccountKind.AVAILABLE, owner) for owner, _, _ in sizes}
+        found = alternate(
+            {
+                owner: partial(duration, partial(queries.balance, session, place), READS)
+                for owner, place in places.items()
+            }
+        )
+    rows.append(("many to few", f"{found['many'] / found['few']:.2f} x", "", ""))
     table("Reading one balance", ["lines of the account", "ledger", "SUM over rows", "ratio"], rows)
 
 
@@ -283,13 +158,15 @@ def prove() -> None:
     table("Proof of the whole ledger", ["transfers", "time", "problems"], rows)
 
 
-def main() -> None:
+def main(*, many: int = MANY) -> None:
     with server():
-        throughput()
+        batches.written()
+        batches.replays()
+        batches.throughput()
         hot_account()
-        reads()
+        reads(many=many)
         prove()
 
 
 if __name__ == "__main__":
-    main()
+    main(many=FULL if "--full" in sys.argv else MANY)

@@ -1,4 +1,4 @@
-"""How long the earnings page takes with a million clicks behind it, against a thousand.
+"""How long the earnings page takes with a million clicks and transfers behind it, against few.
 
 Run: python -m bench.pages
 """
@@ -15,6 +15,7 @@ from random import Random
 
 import httpx2
 
+from bench import posting
 from bench.report import table
 from flowlink.app import server
 from flowlink.identity import service as identity
@@ -55,15 +56,15 @@ def product() -> Iterator[str]:
             postgres.stop()
 
 
-def make_partner(email: str, now: datetime) -> tuple[str, str]:
-    """A partner with one link: its code, and a cookie's worth of being signed in."""
+def make_partner(email: str, now: datetime) -> tuple[PartnerId, str, str]:
+    """A partner with one link: their id, its code, and a cookie's worth of being signed in."""
     with db.write() as session:
         tracking.seed(session, base_url=settings.current().url, now=now)
         user = identity.ensure_user(session, email=email, now=now)
         partner = partners.ensure_active(session, user_id=UserId(user.id), now=now)
         link = tracking.create_link(session, partner_id=PartnerId(partner.id), now=now)
         token = identity.make_link(session, email=email, now=now, from_cli=True)
-        return link.code, token
+        return PartnerId(partner.id), link.code, token
 
 
 def fill(code: str, count: int, now: datetime) -> None:
@@ -102,12 +103,15 @@ def visit(url: str, token: str) -> dict[str, list[float]]:
 def main() -> None:
     with product() as url:
         now = clock.now()
-        few_code, few_token = make_partner("few@example.org", now)
-        many_code, many_token = make_partner("many@example.org", now)
+        few_id, few_code, few_token = make_partner("few@example.org", now)
+        many_id, many_code, many_token = make_partner("many@example.org", now)
         fill(few_code, FEW, now)
         began = time.perf_counter()
         fill(many_code, MANY, now)
         seconds = time.perf_counter() - began
+        posting.fill(str(few_id), FEW)
+        posting.fill(str(many_id), MANY)
+        posting.as_owner("VACUUM ANALYZE")
         few, many = visit(url, few_token), visit(url, many_token)
     rows = [
         (
@@ -119,8 +123,8 @@ def main() -> None:
         )
         for page in PAGES
     ]
-    heads = ["page", f"{FEW:,} clicks", f"{MANY:,} clicks", "p95", "ratio"]
-    table("Pages with a partner's clicks behind them", heads, rows)
+    heads = ["page", f"{FEW:,} of each", f"{MANY:,} of each", "p95", "ratio"]
+    table("Pages with a partner's clicks and transfers behind them", heads, rows)
     table("Storing them", ["clicks", "a second"], [(f"{MANY:,}", f"{MANY / seconds:,.0f}")])
 
 

@@ -77,6 +77,12 @@ def balance(session: Session, person: Person, kind: str) -> str:
     return str(ledger_queries.balance(session, place))
 
 
+def balance_micro(session: Session, person: Person, kind: str) -> int:
+    """What a partner has in one of their accounts, in millionths."""
+    place = ledger.account(AccountKind(kind), person.partner_id)
+    return ledger_queries.balance(session, place).micro
+
+
 def make_operator(session: Session, email: str = "") -> Person:
     """Staff who run the business; as a partner they are nobody."""
     now = clock.now()

@@ -18,7 +18,10 @@ def directory() -> Path:
 
 
 def run(now: datetime) -> list[PutAway]:
-    """Put away every day that is older than `CLICKS_KEEP_DAYS`; one transaction a day."""
+    """Put away every day that is older than `CLICKS_KEEP_DAYS`; one transaction a day.
+
+    What came late for a day that was put away goes into another file of that day.
+    """
     with db.read() as session:
         due = archive.due(session, keep_days=settings.current().clicks_keep_days, now=now)
     return [_day(day, now) for day in due]
@@ -27,13 +30,15 @@ def run(now: datetime) -> list[PutAway]:
 def _day(day: date, now: datetime) -> PutAway:
     place = directory()
     place.mkdir(parents=True, exist_ok=True)
-    out = place / f"clicks-{day}.parquet"
+    with db.read() as session:
+        part = archive.next_part(session, day=day)
+    out = place / (f"clicks-{day}.parquet" if part == 1 else f"clicks-{day}.{part}.parquet")
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     count = clicks_export.write(out, since=start, until=start + timedelta(days=1))
     _to_disk(out)
     with out.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
-    done = PutAway(day, count, str(out), digest)
+    done = PutAway(day, part, count, str(out), digest)
     with db.write() as session:
         archive.put_away(session, done=done, now=now)
     return done

@@ -5,7 +5,7 @@ nothing, so that what is exempt from the cross-site check never acts as a signed
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from flowlink.kernel.errors import FlowlinkError, Forbidden, LimitReached, NotSi
 ADMIN_HEADER = "x-admin-secret"
 WRONG_SECRETS = 20
 WRONG_SECRETS_WINDOW_S = 600
+STEP_UP = timedelta(minutes=15)
 _READING = {"GET", "HEAD", "OPTIONS"}
 
 Machine = Principal | Literal["secret"]
@@ -39,6 +40,10 @@ class NotStaff(Forbidden):
     message = "This is for staff alone."
 
 
+class SignInAgain(Forbidden):
+    message = "Please sign in again first: this is only open for %(minutes)s minutes after that."
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """The signed-in person that a page is made for."""
@@ -49,6 +54,7 @@ class Viewer:
     lang: str
     role: str | None
     partner_id: UUID | None
+    signed_in_at: datetime
 
     @property
     def is_operator(self) -> bool:
@@ -204,6 +210,24 @@ SecretReader = Annotated[Actor, Depends(require_secret_reader)]
 Agent = Annotated[Actor, Depends(require_agent)]
 
 
+def signed_in_lately(viewer: Viewer | None, now: datetime) -> bool:
+    """Whether this person proved who they are a short time ago (step-up)."""
+    return viewer is not None and now - viewer.signed_in_at <= STEP_UP
+
+
+def require_fresh_operator(actor: Operator, machine: ByMachine, viewer: MaybeViewer) -> Actor:
+    """For what moves much money: a person signed in lately, or a program with its own secret.
+
+    :raises SignInAgain: a session that is older.
+    """
+    if machine is None and not signed_in_lately(viewer, clock.now()):
+        raise SignInAgain(minutes=STEP_UP.seconds // 60)
+    return actor
+
+
+FreshOperator = Annotated[Actor, Depends(require_fresh_operator)]
+
+
 def _staff(viewer: Viewer | None, ip: str) -> Actor:
     if viewer is None:
         raise NotSignedIn
@@ -224,6 +248,7 @@ def _viewer(token: str, now: datetime) -> Viewer | None:
         lang=found.lang,
         role=found.role,
         partner_id=partner_id,
+        signed_in_at=found.signed_in_at,
     )
 
 

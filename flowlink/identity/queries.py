@@ -29,6 +29,7 @@ class SignedInUser:
     lang: str
     role: str | None
     last_seen_at: datetime
+    signed_in_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def signed_in_user(session: Session, *, token: str, now: datetime) -> SignedInUs
         lang=row.User.lang,
         role=row.User.role,
         last_seen_at=row.SignInSession.last_seen_at,
+        signed_in_at=row.SignInSession.created_at,
     )
 
 

@@ -3,7 +3,18 @@
 from fastapi import APIRouter, Depends, Response
 
 from flowlink.identity.deps import require_operator
-from flowlink.insights import admin_house, admin_inbox, admin_money, admin_offers
+from flowlink.insights import (
+    admin_cases,
+    admin_groups,
+    admin_house,
+    admin_inbox,
+    admin_money,
+    admin_networks,
+    admin_offers,
+    admin_onboarding,
+    admin_waiting,
+    clicks,
+)
 from flowlink.web.render import see_other
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_operator)])
@@ -15,5 +26,17 @@ def console() -> Response:
     return see_other("/admin/monitoring")
 
 
-for _part in (admin_money, admin_inbox, admin_offers, admin_house):
+_PARTS = (
+    admin_groups,
+    admin_cases,
+    admin_onboarding,
+    admin_money,
+    admin_waiting,
+    admin_networks,
+    admin_inbox,
+    admin_offers,
+    admin_house,
+)
+for _part in _PARTS:
     router.include_router(_part.router)
+router.include_router(clicks.console)

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator, SecretReader
-from flowlink.insights import inbox, service
+from flowlink.insights import inbox, quarantine
 from flowlink.kernel import clock, ids
 from flowlink.tracking import networks
-from flowlink.tracking.ids import POSTBACK, PostbackId
+from flowlink.tracking.ids import POSTBACK
 from flowlink.tracking.models import AmountUnit, Result
 from flowlink.tracking.networks import NetworkIn
 from flowlink.web import csv, lists
@@ -84,47 +84,18 @@ def postbacks_csv(
     return csv.response("postbacks.csv", header, rows)
 
 
-@router.get("/admin/postbacks/try")
-def try_postback(
-    request: Request,
-    session: Db,
-    network: Search = "",
-    subid: Search = "",
-    amount: Search = "",
-    currency: Search = "",
-    status: Search = "",
-    txn_id: Search = "",
-) -> Response:
-    """A postback without effect: what it would do, and whose it would be."""
-    said = {"subid": subid, "amount": amount, "currency": currency, "status": status}
-    said["txn_id"] = txn_id
-    shown = None
-    if network:
-        shown = inbox.rehearse(session, network=network, said=said, now=clock.now())
-    return page(
-        request,
-        "insights/postback_try.html",
-        networks=inbox.network_names(session),
-        said=said,
-        network=network,
-        shown=shown,
-    )
-
-
-@router.post("/admin/postbacks/{postback_id}/replay")
-def replay_postback(session: Db, actor: Operator, postback_id: str) -> Response:
-    key = PostbackId(ids.parse(POSTBACK, postback_id))
-    service.replay_postback(
-        session, postback_id=key, actor=actor.label, now=clock.now(), ip=actor.ip
-    )
-    return see_other(f"/admin/postbacks/{postback_id}")
-
-
 @router.get("/admin/postbacks/{postback_id}")
 def postback(request: Request, session: Db, postback_id: str) -> Response:
     """One postback: the raw request, its result, and the conversion it moved."""
     shown = inbox.postback(session, ids.parse(POSTBACK, postback_id))
-    return page(request, "insights/postback.html", shown=shown)
+    moved = shown.conversion
+    return page(
+        request,
+        "insights/postback.html",
+        shown=shown,
+        parts=quarantine.parts(session, shown.line.postback_id),
+        revisions=quarantine.revisions(session, moved.id) if moved else [],
+    )
 
 
 @router.get("/admin/networks")

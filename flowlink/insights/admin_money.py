@@ -10,6 +10,7 @@ from flowlink.ledger import check as ledger_check
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.models import PartnerStatus
 from flowlink.payouts import check as payouts_check
+from flowlink.tracking import journal_health
 from flowlink.web import csv, lists
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
 from flowlink.web.render import page
@@ -30,6 +31,7 @@ def monitoring(request: Request, session: Db) -> Response:
         "insights/monitoring.html",
         summary=figures.summary(session, now=now),
         trends=trends.monitoring(session, now=now),
+        journals=journal_health.health(session, now=now),
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowlink.insights import figures, trends
+from flowlink.insights import figures, trends, watching
 from flowlink.insights.trends import PartnerTrends
 from flowlink.kernel.money import Money
 from flowlink.partners import queries as partners
@@ -47,6 +47,7 @@ class Earnings:
     withdrawals: Sequence[payouts.WithdrawalLine]
     methods: Sequence[payouts.SavedMethod]
     holds: Sequence[Hold]
+    watches: Sequence[watching.Watching]
     trends: PartnerTrends
     accruals: Sequence[AccrualLine]
     stopped: Sequence[Stopped]
@@ -86,6 +87,7 @@ def earnings(session: Session, *, partner_id: PartnerId, now: datetime) -> Earni
         withdrawals=payouts.withdrawals(session, partner_id, limit=SHOWN),
         methods=payouts.methods(session, partner_id),
         holds=risk.holds_of(session, partner_id),
+        watches=watching.of_partner(session, partner_id),
         trends=shown,
         accruals=click_queries.accruals(session, partner_id=partner_id, limit=ACCRUALS_SHOWN),
         stopped=stopped(session, partner_id=partner_id, now=now),

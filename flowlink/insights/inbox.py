@@ -1,18 +1,17 @@
 """Reads of what arrives from networks, and of what they are: postbacks, networks, offers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
-from flowlink.tracking import budgets, networks as registry, postbacks as tracking
+from flowlink.tracking import budgets, postbacks as tracking
 from flowlink.tracking.models import Conversion, Link, Network, Offer, Postback, Stop
-from flowlink.tracking.postbacks import PostbackIn, Preview
 from flowlink.tracking.rollups import LinkDayCount
 
 WEEK = timedelta(days=7)
@@ -115,18 +114,6 @@ def postback(session: Session, postback_id: UUID) -> PostbackPage:
         revision=row.revision,
         conversion=session.get(Conversion, row.conversion_id) if row.conversion_id else None,
     )
-
-
-def rehearse(session: Session, *, network: str, said: Mapping[str, str], now: datetime) -> Preview:
-    """What would come of a postback of this network with these values, without any effect.
-
-    :raises UnknownNetwork: there is none of this name.
-    """
-    found = registry.named(session, network)
-    fields = {found.fields[name]: value for name, value in said.items() if value}
-    query = urlencode({"network": found.name, "key": registry.key_of(found)} | fields)
-    sender = found.addresses[0].partition("/")[0] if found.addresses else ""
-    return tracking.preview(session, request=PostbackIn("GET", query, address=sender), now=now)
 
 
 def network_names(session: Session) -> Sequence[str]:

@@ -26,21 +26,24 @@ class Place:
 
 def top(session: Session, *, days: int, now: datetime, places: int = PLACES) -> Sequence[Place]:
     """The partners with the most valid clicks of the last `days` UTC days, today included."""
-    clicks = func.sum(DayCount.valid)
-    rows = (
-        select(func.rank().over(order_by=clicks.desc()), Partner, clicks)
-        .join(Partner, Partner.number == DayCount.partner)
-        .where(
-            DayCount.day > (now - timedelta(days=days)).date(),
-            DayCount.day <= now.date(),
-            Partner.status == PartnerStatus.ACTIVE,
-        )
-        .group_by(Partner.id)
+    clicks = func.sum(DayCount.valid).label("clicks")
+    counted = (
+        select(DayCount.partner, clicks)
+        .where(DayCount.day > (now - timedelta(days=days)).date(), DayCount.day <= now.date())
+        .group_by(DayCount.partner)
         .having(clicks > 0)
-        .order_by(clicks.desc(), Partner.number)
+        .subquery()  # first, so that partners are joined once and not once a day
+    )
+    rows = (
+        select(func.rank().over(order_by=counted.c.clicks.desc()), Partner, counted.c.clicks)
+        .join(Partner, Partner.number == counted.c.partner)
+        .where(Partner.status == PartnerStatus.ACTIVE)
+        .order_by(counted.c.clicks.desc(), Partner.number)
         .limit(places)
     )
     return [
-        Place(rank=rank, name=partner.shown_as, clicks=int(count), partner_id=PartnerId(partner.id))
+        Place(
+            rank=rank, name=partner.listed_as, clicks=int(count), partner_id=PartnerId(partner.id)
+        )
         for rank, partner, count in session.execute(rows)
     ]

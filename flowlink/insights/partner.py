@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from fastapi import APIRouter, Request, Response
 
-from flowlink.insights import earnings, portal, statement, trail
+from flowlink.insights import earnings, live, portal, statement, trail
 from flowlink.kernel import clock, ids
 from flowlink.partners import queries as partners
 from flowlink.partners.deps import CurrentPartner
@@ -14,11 +14,12 @@ from flowlink.payouts.deps import CurrentPolicy
 from flowlink.tracking.ids import CONVERSION
 from flowlink.web import csv, lists
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor
-from flowlink.web.render import page
+from flowlink.web.render import fragment, page
 from flowlink.web.sessions import Db
 
 router = APIRouter(include_in_schema=False)
 
+TRAILS = "/partners/trail/"
 TEMPLATES = {
     trail.ConversionTrail: "conversion",
     trail.ClickTrail: "click",
@@ -48,6 +49,15 @@ def show_portal(
     """What I earned, what comes next, my links, and what needs me."""
     shown = portal.portal(session, partner_id=partner_id, now=clock.now())
     return page(request, "insights/portal.html", portal=shown, policy=policy)
+
+
+@router.get("/partner/live")
+def show_live(
+    request: Request, session: Db, partner_id: CurrentPartner, policy: CurrentPolicy
+) -> Response:
+    """The portal's counters alone, as they are now."""
+    found = live.counters(session, partner_id=partner_id, now=clock.now())
+    return fragment(request, "insights/_live.html", live=found, policy=policy)
 
 
 @router.get("/partners/earnings")
@@ -170,4 +180,4 @@ def show_trail(
     partner = partners.get(session, partner_id)
     found = trail.find(session, partner=partner, name=name)
     template = f"insights/trail_{TEMPLATES[type(found)]}.html"
-    return page(request, template, trail=found, partner=partner, policy=policy)
+    return page(request, template, trail=found, partner=partner, policy=policy, trails=TRAILS)

@@ -7,17 +7,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.insights import earnings
-from flowlink.kernel.money import Money
-from flowlink.partners import queries as partners
+from flowlink.insights import earnings, live, reasons, watching
+from flowlink.insights.live import Live
+from flowlink.insights.reasons import Why
+from flowlink.partners import onboarding, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import queries as payouts
+from flowlink.partners.onboarding_models import TermsText
+from flowlink.payouts import cases, queries as payouts
+from flowlink.payouts.case_models import CaseState
 from flowlink.risk import queries as risk
 from flowlink.risk.models import Hold
 from flowlink.tracking import queries as tracking, service
 from flowlink.tracking.models import Link, Offer
-from flowlink.tracking.rollups import DayCount, LinkDayCount
+from flowlink.tracking.rollups import LinkDayCount
 
 SHOWN = 10
 LATEST = 5
@@ -40,19 +43,20 @@ class Portal:
 
     partner: Partner
     email: str
-    earned_today: Money
-    earned_month: Money
-    clicks_today: int
-    balances: payouts.Balances
-    releases: Sequence[payouts.Release]
+    live: Live
     links: Sequence[LinkLine]
     clicks: Sequence[tracking.ClickLine]
     sales: Sequence[earnings.Sale]
     holds: Sequence[Hold]
+    watches: Sequence[watching.Watching]
     offers: Sequence[Offer]
     offer: tracking.CurrentOffer | None
     has_method: bool
     stopped: Sequence[earnings.Stopped]
+    reasons: Sequence[Why]
+    terms: TermsText | None
+    new_terms: bool
+    cases_open: int
 
     @property
     def offer_choices(self) -> Sequence[tuple[str, str]]:
@@ -63,25 +67,25 @@ class Portal:
 def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
     """Everything on the portal, read at one moment."""
     partner = partners.get(session, partner_id)
-    today = now.date()
     return Portal(
         partner=partner,
         email=partners.email_of(session, partner_id),
-        earned_today=earnings.earned_since(session, partner_id=partner_id, start=today),
-        earned_month=earnings.earned_since(
-            session, partner_id=partner_id, start=today.replace(day=1)
-        ),
-        clicks_today=_clicks_today(session, partner, now),
-        balances=payouts.balances(session, partner_id),
-        releases=payouts.releases(session, partner_id),
+        live=live.counters(session, partner_id=partner_id, now=now),
         links=links(session, partner_id=partner_id, now=now, limit=SHOWN),
         clicks=tracking.clicks_of(session, partner_id=partner_id, limit=LATEST),
         sales=earnings.sales(session, partner_id=partner_id, limit=LATEST),
         holds=risk.holds_of(session, partner_id),
+        watches=watching.of_partner(session, partner_id),
         offers=_offers(session, now),
         offer=tracking.current_offer(session, now),
         has_method=bool(payouts.methods(session, partner_id)),
         stopped=earnings.stopped(session, partner_id=partner_id, now=now),
+        reasons=reasons.of_partner(session, partner=partner, now=now),
+        terms=onboarding.current(session, now),
+        new_terms=partner.terms_version != onboarding.version_in_force(session, now),
+        cases_open=sum(
+            case.state == CaseState.OPEN for case in cases.cases_of(session, partner_id)
+        ),
     )
 
 
@@ -120,13 +124,6 @@ def links(
         LinkLine(link, offer, service.address(session, link), int(month), int(day))
         for link, offer, month, day in session.execute(rows)
     ]
-
-
-def _clicks_today(session: Session, partner: Partner, now: datetime) -> int:
-    counted = select(DayCount.valid).where(
-        DayCount.partner == partner.number, DayCount.day == now.date()
-    )
-    return session.scalar(counted) or 0
 
 
 def _offers(session: Session, now: datetime) -> Sequence[Offer]:

@@ -5,11 +5,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import audit, db, ids, jobs
+from flowlink.kernel import audit, db, jobs
 from flowlink.kernel.errors import Refused
-from flowlink.tracking import postbacks
-from flowlink.tracking.ids import POSTBACK, PostbackId
-from flowlink.tracking.postbacks import PostbackResult
 
 
 class NotFailed(Refused):
@@ -42,16 +39,3 @@ def retry_task(session: Session, *, task_id: int, actor: str, now: datetime, ip:
     if row is None:
         raise NotFailed
     audit.record(session, actor, "retried task", row.task_name, now, ip, task=task_id)
-
-
-def replay_postback(
-    session: Session, *, postback_id: PostbackId, actor: str, now: datetime, ip: str = ""
-) -> PostbackResult:
-    """Understand a stored postback again, as the hourly job does; a settled one stays as it is.
-
-    :raises UnknownPostback:
-    """
-    result = postbacks.process(session, postback_id=postback_id, now=now)
-    subject = ids.public(POSTBACK, postback_id)
-    audit.record(session, actor, "replayed postback", subject, now, ip, result=result.result)
-    return result

@@ -11,26 +11,32 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from flowlink.insights import sources
+from flowlink.insights import applied, sources
+from flowlink.insights.applied import Applied
 from flowlink.kernel import ids
-from flowlink.kernel.errors import NotFound
+from flowlink.kernel.errors import Invalid, NotFound
 from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.queries import EntryView
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import click_queries, queries as payouts
+from flowlink.payouts import click_queries, dispute_queries, queries as payouts, waiting
+from flowlink.payouts.case_models import Dispute
 from flowlink.payouts.click_queries import AccrualLine, ClickMoney
 from flowlink.payouts.ids import ACCRUAL, PREFIX as WITHDRAWAL, WithdrawalId
 from flowlink.payouts.models import Accrual, ReserveLot, ReserveShare
-from flowlink.tracking import clickid, offers, queries as tracking
+from flowlink.risk import queries as risk
+from flowlink.risk.watch_models import Watch
+from flowlink.tracking import click_lists, clickid, offers, queries as tracking
+from flowlink.tracking.click_lists import Line
 from flowlink.tracking.clickid import ClickRef
 from flowlink.tracking.ids import CONVERSION, OfferId
-from flowlink.tracking.models import Conversion, Link, Mode
+from flowlink.tracking.models import Conversion, Link, Mode, Offer, OfferVersion, Postback
 
 ENTRY = "ent"
 LATER_SHOWN = 3
 SALES_SHOWN = 200
+LONGEST_NUMBER = 18
 
 
 class NoTrail(NotFound):
@@ -45,22 +51,36 @@ class ConversionTrail:
     clicked_at: datetime | None
     money: payouts.Trail | None
     later: Sequence[payouts.WithdrawalLine]
+    applied: Applied | None
+    disputes: Sequence[Dispute]
 
 
 @dataclass(frozen=True)
 class ClickTrail:
     """A click and the sales it led to, mostly none. `click` is missing while its row is late.
 
-    `pays` says whether the offer paid for clicks at that moment, `money` what came of it.
+    `terms` are those of its moment; `pays` says whether they paid for clicks, `money` what came of
+    it. `unbooked` are postbacks that name the click and made no sale; `held` is why the partner's
+    money is held now.
     """
 
     token: str
     at: datetime
-    click: tracking.ClickLine | None
+    click: Line | None
+    archived: bool
     link: Link | None
+    offer: Offer | None
+    terms: OfferVersion | None
     sales: Sequence[Conversion]
-    pays: bool
+    unbooked: Sequence[Postback]
     money: ClickMoney | None
+    held: str | None
+    watch: Watch | None
+
+    @property
+    def pays(self) -> bool:
+        """Whether the terms of its moment paid for clicks."""
+        return self.terms is not None and self.terms.mode == Mode.CPC
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,7 @@ class AccrualTrail:
     entry: EntryView | None
     release_on: date | None
     later: Sequence[payouts.WithdrawalLine]
+    applied: Applied | None
 
 
 @dataclass(frozen=True)
@@ -119,6 +140,48 @@ def find(session: Session, *, partner: Partner, name: str) -> Trail:
     return _of_click(session, partner, name)
 
 
+def canonical(session: Session, *, name: str) -> str | None:
+    """The name of a trail as typed: a click id, a click's number, or anything's public id."""
+    if name.isdigit() and len(name) <= LONGEST_NUMBER:
+        ref = click_lists.ref_of(session, number=int(name))
+        return None if ref is None else clickid.token(ref)
+    try:
+        find(session, partner=partner_of(session, name=name), name=name)
+    except (NotFound, Invalid):
+        return None
+    return name
+
+
+def partner_of(session: Session, *, name: str) -> Partner:
+    """Whose trail that is; of an entry, the first partner among its accounts.
+
+    :raises NotFound: nothing of ours has this name.
+    """
+    prefix = name.partition("_")[0]
+    owner: UUID | None = None
+    if prefix == CONVERSION:
+        owner = tracking.conversion(session, ids.parse(CONVERSION, name)).partner_id
+    elif prefix == ACCRUAL:
+        key = ids.parse(ACCRUAL, name)
+        owner = click_queries.accrual(session, Accrual.id == key).accrual.partner_id
+    elif prefix == WITHDRAWAL:
+        owner = payouts.withdrawal(session, WithdrawalId(ids.parse(WITHDRAWAL, name))).partner_id
+    elif prefix == ENTRY:
+        owner = _owner_of(ledger.entry(session, ids.parse(ENTRY, name)))
+    elif ref := clickid.read(name):
+        owner = session.scalar(select(Partner.id).where(Partner.number == ref.partner))
+    partner = session.get(Partner, owner) if owner else None
+    if partner is None:
+        raise NoTrail
+    return partner
+
+
+def _owner_of(entry: EntryView) -> UUID | None:
+    owners = [one.owner for line in entry.transfers for one in (line.debit, line.credit)]
+    keys = (sources.as_key(owner) for owner in owners if owner)
+    return next((key for key in keys if key is not None), None)
+
+
 def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionTrail:
     known = tracking.trail(session, key)
     if known.conversion.partner_id != partner.id:
@@ -131,6 +194,8 @@ def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionT
         clicked_at=None if number is None else clickid.at(number),
         money=money,
         later=_later(session, partner, credited[-1] if credited else None),
+        applied=applied.of_commission(session, key),
+        disputes=dispute_queries.of_conversion(session, key),
     )
 
 
@@ -145,6 +210,7 @@ def _of_accrual(session: Session, partner: Partner, where: ColumnElement[bool]) 
         entry=ledger.entry(session, accrual.entry_id) if accrual.entry_id else None,
         release_on=lot.release_on if lot else None,
         later=_later(session, partner, accrual.posted_at if accrual.entry_id else None),
+        applied=applied.of_terms(session, accrual.terms_id),
     )
 
 
@@ -202,22 +268,23 @@ def _of_click(session: Session, partner: Partner, token: str) -> ClickTrail:
     ref = clickid.read(token)
     if ref is None or ref.partner != partner.number:
         raise NoTrail
-    link = _link(session, ref)
+    link, at = _link(session, ref), clickid.at(ref.number)
     sales = select(Conversion).where(Conversion.click_id == ref.number).order_by(Conversion.id)
+    holds = risk.holds_of(session, PartnerId(partner.id))
     return ClickTrail(
         token=token,
-        at=clickid.at(ref.number),
-        click=tracking.click(session, ref),
+        at=at,
+        click=click_lists.one(session, number=ref.number),
+        archived=click_lists.is_archived(session, at=at),
         link=link,
+        offer=session.get_one(Offer, link.offer_id) if link else None,
+        terms=offers.in_force(session, offer_id=OfferId(link.offer_id), at=at) if link else None,
         sales=session.scalars(sales).all(),
-        pays=link is not None and _pays(session, link, clickid.at(ref.number)),
+        unbooked=click_lists.unbooked(session, token=token, at=at),
         money=click_queries.click_money(session, partner_id=partner.id, number=ref.number),
+        held=holds[0].reason if holds else None,
+        watch=waiting.watch_of(session, partner_id=partner.id, number=ref.number),
     )
-
-
-def _pays(session: Session, link: Link, at: datetime) -> bool:
-    """Whether the link's offer paid for clicks at that moment."""
-    return offers.in_force(session, offer_id=OfferId(link.offer_id), at=at).mode == Mode.CPC
 
 
 def _link(session: Session, ref: ClickRef) -> Link | None:

@@ -1,6 +1,7 @@
 """The database: sessions, transactions, locks. Nothing else commits, rolls back or locks."""
 
-from collections.abc import Generator, Sequence
+import json
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +17,22 @@ from sqlalchemy import (
     Engine,
     MetaData,
     Text,
+    any_,
+    cast,
     create_engine,
+    func,
     make_url,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
+from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstrumentedAttribute,
+    Session,
+    mapped_column,
+    sessionmaker,
+)
 
 APP_ROLE = "flowlink_app"
 _OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c idle_in_transaction_session_timeout=60s"
@@ -166,3 +176,24 @@ def advisory_lock(session: Session, name: str) -> None:
     session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
     )
+
+
+def advisory_locks(session: Session, names: Collection[str]) -> None:
+    """Lock many names until the transaction ends, in one order everywhere."""
+    take = text(
+        "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
+        " FROM json_array_elements_text(CAST(:names AS json)) AS name ORDER BY key) AS keys"
+    )
+    session.execute(take, {"names": json.dumps(list(names))})
+
+
+def new_keys(session: Session, count: int) -> Sequence[UUID]:
+    """Keys for rows that are written in one go, in growing order."""
+    made = text("SELECT uuidv7() FROM generate_series(1, :count)")
+    return session.scalars(made, {"count": count}).all()
+
+
+def among(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:
+    """`column IN (values)` as one text: the same statement, prepared once, for any number."""
+    given = func.json_array_elements_text(cast(list(values), JSON))
+    return column == any_(func.array(select(given).scalar_subquery()))

@@ -1,20 +1,21 @@
 """Jobs: what the clock and the outbox start. Each is safe to run twice, for any time."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import clock, db
+from flowlink.kernel import clock, db, logs
 from flowlink.kernel.errors import NotFound
 from flowlink.kernel.models import JobRun
 
 BATCH = 500
 QUEUE = "default"
+K = TypeVar("K")
 
 
 class UnknownJob(NotFound):
@@ -107,6 +108,21 @@ def deliver() -> int:
                     args = {} if one.coalesce else {"payload": payload}
                     enqueue(session, one.name, args, coalesce=one.coalesce)
     return len(events)
+
+
+def each(keys: Iterable[K], work: Callable[[K], object]) -> list[K]:
+    """Do `work` for each key; returns those that failed. One failure stops nobody else's work.
+
+    Each failure is logged; where it is to be seen is the caller's to say.
+    """
+    failed = []
+    for key in keys:
+        try:
+            work(key)
+        except Exception as error:  # noqa: BLE001
+            logs.get().error("a part of a job failed", key=str(key)[:200], error=repr(error)[:300])
+            failed.append(key)
+    return failed
 
 
 def run(name: str, at: datetime) -> str:

@@ -64,11 +64,11 @@ def differences(url: str, metadata: Any) -> list[Any]:
 
 
 def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
-    """Leave out the queue's own tables and the daily partitions, which have no model."""
+    """Leave out the queue's own tables and the partitions, which have no model."""
     return not (
         kind == "table"
         and name is not None
-        and (name.startswith("procrastinate_") or re.search(r"_(\d{8}|default)$", name))
+        and (name.startswith("procrastinate_") or re.search(r"_(\d|\d{8}|default)$", name))
     )
 
 

@@ -42,6 +42,8 @@ class Policy:
     default_epc: Money
     partner_share_bps: int
     byop_share_bps: int
+    referral_bps: int
+    referral_months: int
     risk_velocity_max_clicks_10m: int
     risk_hold_days: int
     ticket_auto_close_days: int
@@ -97,6 +99,8 @@ NAMES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "DEFAULT_EPC_EUR": ("default_epc", "default_epc_eur", _price),
     "PARTNER_SHARE_PCT": ("partner_share_bps", "partner_share_pct", parse_share),
     "BYOP_DEFAULT_REVSHARE_PCT": ("byop_share_bps", "byop_default_revshare_pct", parse_share),
+    "PARTNER_REFERRAL_PCT": ("referral_bps", "partner_referral_pct", parse_share),
+    "PARTNER_REFERRAL_MONTHS": ("referral_months", "partner_referral_months", _count),
     "RISK_VELOCITY_MAX_CLICKS_10M": (
         "risk_velocity_max_clicks_10m",
         "risk_velocity_max_clicks_10m",

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     default_epc_eur: Euros = Money.from_cents(20)
     partner_share_pct: int = 6000
     byop_default_revshare_pct: int = 4000
+    partner_referral_pct: int = 500
+    partner_referral_months: int = Field(default=12, ge=0)
     share_email_enabled: bool = True
     share_email_daily_limit: int = Field(default=200, ge=0)
     sharekit_default_hashtags: str = "#ia #tools #productivité"
@@ -65,11 +67,20 @@ class Settings(BaseSettings):
     stripe_webhook_secret: str = ""
     paypal_client_id: str = ""
     paypal_client_secret: str = ""
+    paypal_url: str = "https://api-m.paypal.com"
+    paypal_webhook_id: str = ""
+    payout_debtor_name: str = ""
+    payout_debtor_iban: str = ""
+    payout_debtor_bic: str = ""
     payment_provider: str = "sandbox"
     nats_url: str = ""
     geoip_db: str = ""
     clicks_keep_days: int = Field(default=400, ge=0)
     clicks_archive: str = ""
+    clicks_journal: str = ""
+    clicks_journal_segment_mb: int = Field(default=16, ge=2, le=1024)
+    clicks_journal_max_mb: int = Field(default=10_240, ge=4)
+    clicks_journal_free_mb: int = Field(default=512, ge=0)
     s3_url: str = ""
     llm_url: str = ""
     llm_key: str = ""
@@ -100,11 +111,21 @@ class Settings(BaseSettings):
         return _read(parse_exact, value)
 
     @field_validator(
-        "payout_reserve_pct", "partner_share_pct", "byop_default_revshare_pct", mode="before"
+        "payout_reserve_pct",
+        "partner_share_pct",
+        "byop_default_revshare_pct",
+        "partner_referral_pct",
+        mode="before",
     )
     @classmethod
     def _share(cls, value: object) -> object:
         return _read(parse_share, value)
+
+    @field_validator("payout_debtor_iban", "payout_debtor_bic")
+    @classmethod
+    def _without_spaces(cls, value: str) -> str:
+        """As banks print it, in groups of four."""
+        return "".join(value.split()).upper()
 
     @field_validator("base_url")
     @classmethod

@@ -14,7 +14,7 @@ debited: what we owe is positive, what we own negative.
 | | | clawback: reserve, available, held, debt -> network_receivable |
 | | | revenue_back: revenue -> network_receivable |
 | release:<partner>:<currency>:<day> | release | release: reserve -> available, held |
-| hold:<id>:placed | hold | hold: available -> held |
+| hold:<id>:placed | hold | hold: available, reserve -> held |
 | hold:<id>:lifted | hold | unhold: held -> available |
 | withdrawal:<id>:requested | withdrawal | withdrawal: available -> withdrawing |
 | withdrawal:<id>:returned | withdrawal | withdrawal_back: withdrawing -> available, held |
@@ -33,6 +33,11 @@ debited: what we owe is positive, what we own negative.
 | dispute:<payment>:opened | dispute | dispute: disputed -> clearing |
 | dispute:<payment>:won | dispute | dispute_won: clearing -> disputed |
 | dispute:<payment>:lost | dispute | dispute_lost: deferred, sales, vat -> disputed |
+| dispute:<id>:opened | dispute | hold: available, reserve -> held |
+| dispute:<id>:won | dispute | unhold: held -> available |
+| referral:<id>:<step> | referral | referral: revenue -> available, held |
+| | | referral_back: available, held, debt -> revenue |
+| case:<id> | case | adjustment: revenue -> available, held |
 | any that gives to a partner | | debt_repaid: what it comes from -> debt |
 | correction:<ticket> | correction | correction: any -> any |
 

@@ -23,6 +23,8 @@ class EntryKind(StrEnum):
     RECOGNITION = "recognition"
     REFUND = "refund"
     DISPUTE = "dispute"
+    REFERRAL = "referral"
+    CASE = "case"
     CORRECTION = "correction"
 
 
@@ -57,6 +59,9 @@ class Code(StrEnum):
     DISPUTE = "dispute"
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
+    REFERRAL = "referral"
+    REFERRAL_BACK = "referral_back"
+    ADJUSTMENT = "adjustment"
     CORRECTION = "correction"
 
 

@@ -6,3 +6,8 @@ from uuid import UUID
 MailId = NewType("MailId", UUID)
 
 MAIL = "mail"
+ENDPOINT = "hook"
+DELIVERY = "dlv"
+
+EndpointId = NewType("EndpointId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)

@@ -1,13 +1,14 @@
-"""Mails leave as soon as they are queued; what could not leave is tried again, and old ones go."""
+"""Mails and deliveries leave once queued; what could not leave is tried again, old ones go."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flowlink.kernel import db, jobs
-from flowlink.notify import delivery, service
-from flowlink.notify.ids import MailId
+from flowlink.notify import delivery, service, webhook_delivery, webhooks
+from flowlink.notify.ids import DeliveryId, MailId
 from flowlink.notify.models import MailState
+from flowlink.notify.outbound import Guarded
 
 
 @jobs.handler("mail.requested")
@@ -26,3 +27,20 @@ def retry_mails(now: datetime) -> str:
 def forget_mails(now: datetime) -> str:
     with db.write() as session:
         return f"{service.forget_old(session, now=now)} old mails deleted"
+
+
+@jobs.handler("delivery.queued")
+def make_delivery(payload: dict[str, Any], now: datetime) -> None:
+    webhook_delivery.deliver(DeliveryId(UUID(payload["delivery_id"])), now=now, way=Guarded())
+
+
+@jobs.job("delivery_retry", cron="* * * * *")
+def retry_deliveries(now: datetime) -> str:
+    """Another attempt for what failed, and the first for what a killed worker left behind."""
+    return f"{webhook_delivery.deliver_due(now=now, way=Guarded())} attempts"
+
+
+@jobs.job("delivery_forget", cron="50 3 * * *")
+def forget_deliveries(now: datetime) -> str:
+    with db.write() as session:
+        return f"{webhooks.forget_old(session, now=now)} old deliveries deleted"

@@ -1,4 +1,5 @@
-"""Those who share links and earn. Owns: partner, the terms they accepted, the handle they show.
+"""Those who share links and earn. Owns: partner, group, referral, the terms and what partners
+accepted and answered, the handle they show.
 
 A partner is one hat of one user. Promise: nobody earns before terms were accepted, with version
 and time kept; and what others see of a partner is a handle they chose or an opaque one, never an

@@ -6,14 +6,16 @@ from fastapi import Depends, HTTPException, Request
 
 from flowlink.identity.deps import ApiKey, MaybeUser
 from flowlink.identity.queries import Principal
+from flowlink.kernel import clock
 from flowlink.kernel.errors import Forbidden, NotSignedIn
-from flowlink.partners import queries
+from flowlink.partners import onboarding, queries
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.web.sessions import Db
 
 JOIN = "/partners/join"
 _READING = {"GET", "HEAD", "OPTIONS"}
+_LINKS = {"/partner/links", "/api/partner/links"}
 
 
 class NotPartner(Forbidden):
@@ -32,16 +34,17 @@ def require_partner(request: Request, session: Db, key: ApiKey, user_id: MaybeUs
     """The active partner behind the session or the API key.
 
     :raises NotSignedIn: nobody. :raises NotPartner: :raises NotActive: for programs; a reader of
-    pages is sent to where one joins, or waits.
+    pages is sent to where one joins, or waits. :raises onboarding.TermsChanged: new links wait for
+    the new terms.
     """
     if key is not None:
-        return _active(_keyed(session, request, key))
+        return _may(session, request, _active(_keyed(session, request, key)))
     if user_id is None:
         raise NotSignedIn
     partner = queries.of_user(session, user_id)
     if not wants_json(request) and (partner is None or partner.status != PartnerStatus.ACTIVE):
         raise HTTPException(303, headers={"Location": JOIN})
-    return _active(partner)
+    return _may(session, request, _active(partner))
 
 
 CurrentPartner = Annotated[PartnerId, Depends(require_partner)]
@@ -71,11 +74,20 @@ def _scope(request: Request) -> str:
     return "earnings:read" if reads else "withdrawals:write"
 
 
-def _active(partner: Partner | None) -> PartnerId:
+def _active(partner: Partner | None) -> Partner:
     if partner is None:
         raise NotPartner
     if partner.status != PartnerStatus.ACTIVE:
         raise NotActive
+    return partner
+
+
+def _may(session: Db, request: Request, partner: Partner) -> PartnerId:
+    """New terms stop one thing until they are accepted: making more links."""
+    makes_link = request.method not in _READING and request.url.path in _LINKS
+    if makes_link:
+        version = partner.terms_version
+        onboarding.check_accepted(session, version=version, now=clock.now())
     return PartnerId(partner.id)
 
 

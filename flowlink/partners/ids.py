@@ -6,6 +6,8 @@ from uuid import UUID
 from flowlink.kernel import ids
 
 PREFIX = "par"
+GROUP = "grp"
+QUESTION = "qst"
 
 PartnerId = NewType("PartnerId", UUID)
 

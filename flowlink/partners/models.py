@@ -44,6 +44,11 @@ class Partner(Base):
     created_at: Mapped[datetime]
 
     @property
+    def listed_as(self) -> str:
+        """The name on the public leaderboard: the handle only where they agreed to it."""
+        return self.handle if self.handle and self.leaderboard_consent else self.alias
+
+    @property
     def shown_as(self) -> str:
         """What others see: the chosen handle, or an opaque one."""
         return self.handle or self.alias

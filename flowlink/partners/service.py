@@ -1,7 +1,9 @@
 """Becoming a partner, and the name one shows."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -13,17 +15,13 @@ from flowlink.kernel import audit, db, events, settings
 from flowlink.kernel.errors import Invalid, Refused
 from flowlink.kernel.policy import Policy
 from flowlink.notify import service as notify
-from flowlink.partners import ids, queries
+from flowlink.partners import groups, ids, onboarding, queries, referrals
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
 
-TERMS_VERSION = "2026-11"
+TERMS_VERSION = onboarding.PACKAGED
 HANDLE = re.compile(r"[a-z0-9][a-z0-9_-]{1,28}[a-z0-9]")
 RESERVED = {"admin", "administrator", "contentflow", "flowlink", "operator", "servelink", "support"}
-
-
-class OldTerms(Refused):
-    message = "The terms have changed. Please read them again."
 
 
 class AlreadyDecided(Refused):
@@ -46,18 +44,40 @@ class HandleTaken(Refused):
 
 
 def join(
-    session: Session, *, user_id: UserId, terms_version: str, policy: Policy, now: datetime
+    session: Session,
+    *,
+    user_id: UserId,
+    terms_version: str,
+    policy: Policy,
+    now: datetime,
+    answers: Mapping[UUID, str] | None = None,
+    invitation: str = "",
 ) -> Partner:
     """Accept the terms and become a partner; joining again changes nothing (spec 3).
 
-    :raises OldTerms: other terms than those in force were accepted.
+    :raises onboarding.OldTerms: other terms than those in force were accepted.
+    :raises onboarding.AnswerMissing: newcomers are asked something.
+    :raises referrals.SelfReferral: they were invited by themselves.
     """
-    if terms_version != TERMS_VERSION:
-        raise OldTerms
+    if terms_version != onboarding.version_in_force(session, now):
+        raise onboarding.OldTerms
+    email, lang = identity.email_of(session, user_id), identity.lang_of(session, user_id)
+    inviter = referrals.check(session, code=invitation, email=email)
     opened = policy.partner_approval == "open"
     status = PartnerStatus.ACTIVE if opened else PartnerStatus.PENDING
     partner, joined = _create(session, user_id=user_id, status=status, now=now)
     if joined:
+        onboarding.keep_answers(
+            session, partner_id=PartnerId(partner.id), answers=answers or {}, lang=lang, now=now
+        )
+        if inviter is not None:
+            referrals.keep(
+                session,
+                referrer_id=inviter.id,
+                referred_id=partner.id,
+                policy=policy,
+                now=now,
+            )
         events.emit(session, "partner.joined", _payload(partner))
     return partner
 
@@ -99,8 +119,12 @@ def decline(
     return partner
 
 
-def choose_handle(session: Session, *, partner_id: PartnerId, handle: str) -> Partner:
+def choose_handle(
+    session: Session, *, partner_id: PartnerId, handle: str, consent: bool = True
+) -> Partner:
     """Show `handle` to others; an empty one goes back to the opaque name.
+
+    The leaderboard shows it only with `consent`, else the opaque name too.
 
     :raises BadHandle: :raises HandleTaken:
     """
@@ -113,6 +137,7 @@ def choose_handle(session: Session, *, partner_id: PartnerId, handle: str) -> Pa
         raise HandleTaken
     partner = queries.get(session, partner_id)
     partner.handle = wanted or None
+    partner.leaderboard_consent = consent and bool(wanted)
     return partner
 
 
@@ -125,12 +150,13 @@ def _create(
     session: Session, *, user_id: UserId, status: PartnerStatus, now: datetime
 ) -> tuple[Partner, bool]:
     """The user's partner, and whether this call made it; two at once make one."""
+    version = onboarding.version_in_force(session, now)
     made = session.scalar(
         insert(Partner)
         .values(
             user_id=user_id,
             status=status,
-            terms_version=TERMS_VERSION,
+            terms_version=version,
             terms_accepted_at=now,
             created_at=now,
         )
@@ -139,6 +165,10 @@ def _create(
     )
     partner = queries.of_user(session, user_id)
     assert partner is not None
+    if made is not None:
+        partner_id = PartnerId(made)
+        onboarding.note_accepted(session, partner_id=partner_id, version=version, now=now)
+        groups.welcome(session, partner_id=partner_id, now=now)
     return partner, made is not None
 
 

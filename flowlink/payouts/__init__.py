@@ -1,4 +1,5 @@
-"""What partners are owed. Owns: commission, accrual, reserve lot, payout method, withdrawal.
+"""What partners are owed. Owns: commission, deal, accrual, reserve lot, dispute, case, reward,
+payout method, withdrawal, run, bank file.
 
 Promises: each revision of a conversion is posted exactly once, as differences; each click is paid
 at most once, under the terms it was made under, and never beyond its offer's budget and caps;
@@ -21,9 +22,14 @@ Withdrawal, spec 3. The same table stands as CHECK constraint on its events.
 | requested, approved | rejected | an operator, with a reason | withdrawing -> available |
 | approved | in_run | a payout run takes it | - |
 | in_run | approved | the run is given up before it is sent | - |
-| in_run | sent | the run is sent; unknown until the provider answers | - |
+| in_run | sent | the run is released, by another than its maker; unknown until answered | - |
 | approved, sent | settled | an operator (reference), the provider | withdrawing -> bank, paypal |
 | approved, sent | failed | an operator or the provider, with a reason | withdrawing -> available |
 | sent | returned | the provider, with a reason | withdrawing -> available |
 | settled | returned | an operator or the provider, with a reason | bank, paypal -> available |
+
+A released run's items are `sent` before anything leaves the house, so that no payment exists that
+we do not know of. What is not answered is asked about under our own id and never paid again; what
+a provider says moves an item on, is known already, or contradicts and waits for a person.
+Locks are taken in this order: run, withdrawals, partners' standings.
 """

@@ -6,11 +6,18 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from flowlink.identity.deps import Operator, require_operator
+from flowlink.identity.deps import (
+    FreshOperator,
+    MaybeViewer,
+    Operator,
+    require_operator,
+    signed_in_lately,
+)
 from flowlink.kernel import clock
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
 from flowlink.payouts import ids, queries, withdrawals
+from flowlink.payouts.models import OPEN_STATES, State
 from flowlink.payouts.queries import WithdrawalLine
 from flowlink.web import csv, lists
 from flowlink.web.amounts import money_json
@@ -21,6 +28,8 @@ from flowlink.web.sessions import Db
 
 PENDING = "/ops/payouts/pending"
 JOURNAL = "/admin/payouts"
+
+StateFilter = Annotated[str, Query(max_length=20)]
 
 router = APIRouter(dependencies=[Depends(require_operator)], include_in_schema=False)
 
@@ -35,42 +44,57 @@ class ReferenceForm(BaseModel):
 
 @router.get(PENDING)
 def show_pending(
-    request: Request, session: Db, cursor: Cursor = None, format_: Format = ""
+    request: Request,
+    session: Db,
+    viewer: MaybeViewer,
+    state: StateFilter = "",
+    cursor: Cursor = None,
+    format_: Format = "",
 ) -> Response:
     """What waits for somebody to approve or pay it, the longest wait first."""
     if format_ == "csv":
-        rows = (_cells(line) for line in queries.pending(session, limit=CSV_SIZE))
+        rows = (_cells(line) for line in queries.pending(session, state=state, limit=CSV_SIZE))
         return csv.response("withdrawals.csv", _HEADER, rows)
-    found = queries.pending(session, after=lists.before(cursor), limit=SIZE + 1)
+    found = queries.pending(session, state=state, after=lists.before(cursor), limit=SIZE + 1)
     shown = lists.cut(found, key=lambda line: line.id)
     if wants_json(request):
         lines = [_json(line) for line in shown.items]
         return JSONResponse({"withdrawals": lines, "next": shown.next})
     waiting = queries.waiting(session)
-    return page(request, "payouts/pending.html", withdrawals=shown, waiting=waiting)
+    return page(
+        request,
+        "payouts/pending.html",
+        withdrawals=shown,
+        waiting=waiting,
+        state=state,
+        states=OPEN_STATES,
+        fresh=viewer is None or signed_in_lately(viewer, clock.now()),
+    )
 
 
 @router.get(JOURNAL)
 def show_journal(
     request: Request,
     session: Db,
+    state: StateFilter = "",
     cursor: Cursor = None,
     format_: Format = "",
 ) -> Response:
     """Every withdrawal and what became of it, the newest first."""
     if format_ == "csv":
-        rows = (_cells(line) for line in queries.journal(session, limit=CSV_SIZE))
+        rows = (_cells(line) for line in queries.journal(session, state=state, limit=CSV_SIZE))
         return csv.response("payouts.csv", _HEADER, rows)
-    found = queries.journal(session, before=lists.before(cursor), limit=SIZE + 1)
+    found = queries.journal(session, state=state, before=lists.before(cursor), limit=SIZE + 1)
     shown = lists.cut(found, key=lambda line: line.id)
     if wants_json(request):
         lines = [_json(line) for line in shown.items]
         return JSONResponse({"payouts": lines, "next": shown.next})
-    return page(request, "payouts/journal.html", withdrawals=shown)
+    return page(request, "payouts/journal.html", withdrawals=shown, state=state, states=State)
 
 
 @router.post("/ops/payouts/{withdrawal_id}/approve")
-def approve(session: Db, operator: Operator, withdrawal_id: str) -> Response:
+def approve(session: Db, operator: FreshOperator, withdrawal_id: str) -> Response:
+    """What needs a person needs one who signed in lately (step-up)."""
     withdrawals.approve(
         session,
         withdrawal_id=ids.parse(withdrawal_id),

@@ -85,11 +85,54 @@ _STRANGE_CLICKS = """
       LEFT JOIN payouts_accrual AS a ON a.entry_id = e.id
      WHERE e.kind = 'clicks' AND a.entry_id IS NULL ORDER BY 1 LIMIT 100
 """
+_REWARDS_AGAINST_ENTRIES = """
+    SELECT coalesce(r.conversion_id, r.accrual_id)::text FROM payouts_reward AS r LEFT JOIN (
+        SELECT split_part(e.source, ':', 2) AS subject,
+               sum(CASE t.code WHEN 'referral_back' THEN -t.amount ELSE t.amount END) AS moved
+          FROM ledger_entry AS e JOIN ledger_transfer AS t ON t.entry_id = e.id
+         WHERE e.kind = 'referral' GROUP BY 1
+      ) AS posted ON posted.subject = coalesce(r.conversion_id, r.accrual_id)::text
+     WHERE r.amount_micro <> coalesce(moved, 0) ORDER BY 1 LIMIT 100
+"""
+_STRANGE_REWARDS = """
+    SELECT e.source FROM ledger_entry AS e
+     WHERE e.kind = 'referral' AND NOT EXISTS (
+       SELECT FROM payouts_reward AS r
+        WHERE coalesce(r.conversion_id, r.accrual_id)::text = split_part(e.source, ':', 2))
+     ORDER BY 1 LIMIT 100
+"""
+_CASES_AGAINST_ENTRIES = """
+    SELECT coalesce(c.id::text, e.source) FROM payouts_case AS c
+      FULL JOIN (SELECT id, source FROM ledger_entry WHERE kind = 'case') AS e ON e.id = c.entry_id
+     WHERE (c.entry_id IS NOT NULL OR e.id IS NOT NULL)
+       AND c.granted_micro IS DISTINCT FROM (
+         SELECT sum(t.amount)::bigint FROM ledger_transfer AS t WHERE t.entry_id = e.id)
+     ORDER BY 1 LIMIT 100
+"""
+_APART_AGAINST_HELD = """
+    SELECT d.partner_id::text FROM (
+        SELECT partner_id, currency, sum(held_micro) AS apart FROM payouts_dispute
+         GROUP BY partner_id, currency) AS d
+      LEFT JOIN ledger_account AS a
+        ON (a.owner, a.kind, a.currency) = (d.partner_id::text, 'held', d.currency)
+      LEFT JOIN ledger_balance AS b ON b.account = a.number
+     WHERE d.apart > coalesce(b.balance, 0) ORDER BY 1
+"""
 _TWICE = """
     SELECT number::text FROM (
         SELECT unnest(click_ids) AS number FROM payouts_accrual
-         UNION ALL SELECT unnest(click_ids) FROM payouts_accrual_zero) AS seen
+         UNION ALL SELECT unnest(click_ids) FROM payouts_accrual_zero
+         UNION ALL SELECT unnest(click_ids) FROM payouts_waiting WHERE settled_at IS NULL) AS seen
      GROUP BY number HAVING count(*) > 1 ORDER BY 1 LIMIT 100
+"""
+# Watched clicks that were settled: each is in the accrual that settled it, paid or for nothing.
+_LOST = """
+    SELECT w.id::text FROM payouts_waiting AS w
+     WHERE w.settled_at IS NOT NULL AND NOT w.click_ids <@ (
+       SELECT a.click_ids || coalesce((SELECT array_agg(n) FROM payouts_accrual_zero AS z,
+                unnest(z.click_ids) AS n WHERE z.accrual_id = a.id), '{}')
+         FROM payouts_accrual AS a WHERE a.id = w.accrual_id)
+     ORDER BY 1 LIMIT 100
 """
 _SETTLED = """
     SELECT coalesce((SELECT sum(amount_minor) * 10000 FROM payouts_withdrawal
@@ -105,13 +148,34 @@ _STATES = """
         WHERE e.withdrawal_id = w.id ORDER BY e.sequence DESC LIMIT 1)
      ORDER BY 1
 """
+_RUNS_AGAINST_ITEMS = """
+    SELECT r.id::text FROM payouts_run AS r LEFT JOIN (
+        SELECT i.run_id, count(*) AS items, sum(i.amount_minor)::bigint AS minor,
+               bool_or(i.amount_minor <> w.amount_minor) AS other_amounts,
+               bool_or(w.state IN ('requested', 'approved', 'rejected')
+                       OR (w.state = 'in_run') <> (r.state = 'proposed')) AS other_states
+          FROM payouts_run_item AS i JOIN payouts_withdrawal AS w ON w.id = i.withdrawal_id
+          JOIN payouts_run AS r ON r.id = i.run_id
+         WHERE i.left_at IS NULL GROUP BY i.run_id
+      ) AS live ON live.run_id = r.id
+     WHERE (r.state <> 'cancelled' AND (r.item_count, r.total_minor)
+            <> (coalesce(live.items, 0), coalesce(live.minor, 0)))
+        OR (r.state = 'cancelled' AND live.items > 0) OR live.other_amounts OR live.other_states
+     ORDER BY 1
+"""
 _NAMED = (
     (_COMMISSIONS_AGAINST_ENTRIES, "commission of conversion {0} differs from its entries"),
     (_UNPOSTED, "conversion revision {0} has not been posted"),
     (_STRANGE_ENTRIES, "entry {0} belongs to no commission"),
     (_ACCRUALS_AGAINST_ENTRIES, "accrual {0} differs from its entry"),
     (_STRANGE_CLICKS, "entry {0} belongs to no accrual"),
+    (_REWARDS_AGAINST_ENTRIES, "reward for {0} differs from its entries"),
+    (_STRANGE_REWARDS, "entry {0} belongs to no reward"),
+    (_CASES_AGAINST_ENTRIES, "case {0} differs from its entry"),
+    (_APART_AGAINST_HELD, "disputes of {0} set more apart than is held"),
     (_TWICE, "click {0} was accrued twice"),
+    (_LOST, "watched clicks {0} are not in the accrual that settled them"),
+    (_RUNS_AGAINST_ITEMS, "payout run {0} differs from its withdrawals"),
     (_STATES, "withdrawal {0} is in a state that its last event does not name"),
 )
 

@@ -15,6 +15,7 @@ from flowlink.partners.models import Partner
 from flowlink.payouts import screening
 from flowlink.payouts.models import Accrual, AccrualZero, ClickHour, Zero
 from flowlink.payouts.screening import Room
+from flowlink.payouts.waiting_models import Waiting
 from flowlink.tracking import budgets, clickid, offers, payable
 from flowlink.tracking.models import Offer
 from flowlink.tracking.rollups import HourCount
@@ -91,7 +92,7 @@ def due_hours(
 
 
 def known_clicks(session: Session, *, hour: datetime, partner_ids: Collection[UUID]) -> set[int]:
-    """The clicks of this hour that have been paid or refused already."""
+    """The clicks of this hour that have been paid, refused or put by already."""
     mine = Accrual.hour == hour, Accrual.partner_id.in_(partner_ids)
     paid = select(func.unnest(Accrual.click_ids)).where(*mine)
     refused = (
@@ -99,7 +100,10 @@ def known_clicks(session: Session, *, hour: datetime, partner_ids: Collection[UU
         .join(Accrual, Accrual.id == AccrualZero.accrual_id)
         .where(*mine)
     )
-    return {*session.scalars(paid), *session.scalars(refused)}
+    put_by = select(func.unnest(Waiting.click_ids)).where(
+        Waiting.hour == hour, Waiting.partner_id.in_(partner_ids)
+    )
+    return {*session.scalars(paid), *session.scalars(refused), *session.scalars(put_by)}
 
 
 def last_sequences(

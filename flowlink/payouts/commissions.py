@@ -18,8 +18,10 @@ from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import purses, queries
+from flowlink.payouts import dispute_queries, pinning, purses, queries
+from flowlink.payouts.case_models import Dispute
 from flowlink.payouts.models import Commission, CommissionRevision, ReserveLot, ReserveShare
+from flowlink.payouts.pinning import Reckoner
 from flowlink.payouts.purses import Purse, Purses
 from flowlink.tracking.ids import CONVERSION
 from flowlink.tracking.models import Conversion, ConversionRevision, Status
@@ -38,6 +40,8 @@ class Work:
     purses: Purses
     lots: dict[tuple[UUID, str, date], ReserveLot]
     shares: dict[UUID, list[tuple[ReserveLot, ReserveShare]]]
+    reckoner: Reckoner
+    disputes: dict[UUID, Dispute]
     release_days: int
     new_shares: list[ReserveShare] = field(default_factory=list)
 
@@ -86,29 +90,21 @@ def _begin(session: Session, conversion_ids: Collection[UUID], policy: Policy) -
     opened = Purses(
         session, partner_ids={PartnerId(each.partner_id) for each in conversions.values()}
     )
-    rows = [_new_commission(each, policy) for each in conversions.values()]
-    session.execute(insert(Commission).values(rows).on_conflict_do_nothing())
+    rows = pinning.new_rows(session, conversions.values(), policy)
+    if rows:
+        session.execute(insert(Commission).values(rows).on_conflict_do_nothing())
     fresh = select(Commission).where(Commission.conversion_id.in_(conversions))
-    commissions = session.scalars(fresh.execution_options(populate_existing=True))
+    begun = session.scalars(fresh.execution_options(populate_existing=True)).all()
     return Work(
         conversions=conversions,
-        commissions={each.conversion_id: each for each in commissions},
+        commissions={each.conversion_id: each for each in begun},
         purses=opened,
         lots={},
         shares=defaultdict(list),
+        reckoner=pinning.reckoner(session, begun, conversions),
+        disputes=dispute_queries.open_on(session, conversions),
         release_days=policy.release_days,
     )
-
-
-def _new_commission(conversion: Conversion, policy: Policy) -> dict[str, object]:
-    return {
-        "conversion_id": conversion.id,
-        "partner_id": conversion.partner_id,
-        "currency": conversion.currency,
-        "offer_version": conversion.offer_version,
-        "share_bps": conversion.share_bps,
-        "reserve_bps": policy.reserve_bps,
-    }
 
 
 def _unposted(session: Session, work: Work) -> Sequence[ConversionRevision]:
@@ -152,8 +148,10 @@ def _open_lots(session: Session, work: Work, revisions: Sequence[ConversionRevis
 
 def _lot_key(work: Work, revision: ConversionRevision) -> tuple[UUID, str, date]:
     conversion = work.conversions[revision.conversion_id]
-    approved_on = revision.at.date()
-    release_on = approved_on + timedelta(days=work.release_days)
+    commission = work.commissions[revision.conversion_id]
+    days = commission.release_days
+    days = work.release_days if days is None else days
+    release_on = revision.at.date() + timedelta(days=days)
     return conversion.partner_id, conversion.currency, release_on
 
 
@@ -183,9 +181,9 @@ def _transfers(
 ) -> Iterator[Transfer]:
     amount = Money(revision.amount_micro, commission.currency)
     nothing = Money.zero(commission.currency)
-    share = amount.share(commission.share_bps)
     is_pending = revision.status == Status.PENDING
     is_approved = revision.status == Status.APPROVED
+    share = work.reckoner.wanted(commission, conversion, revision.status, amount)
     purse = work.purses.of(PartnerId(commission.partner_id), commission.currency)
     yield from _expect(commission, conversion, purse, share if is_pending else nothing)
     gained = (share if is_approved else nothing).micro - commission.share_micro
@@ -199,6 +197,9 @@ def _transfers(
         yield from _claw_back(work, commission, purse, receivable, loss)
     commission.share_micro += gained
     commission.gross_micro += gained + earned
+    work.reckoner.add(conversion, gross=gained + earned, share=gained)
+    if not commission.share_micro and (dispute := work.disputes.pop(conversion.id, None)):
+        dispute.lose(actor="network", now=revision.at)
     yield from _earn(receivable, Money(earned, commission.currency))
 
 
@@ -251,10 +252,30 @@ def _keep(work: Work, commission: Commission, lot: ReserveLot, kept: Money) -> N
 def _claw_back(
     work: Work, commission: Commission, purse: Purse, receivable: ledger.Account, loss: Money
 ) -> Iterator[Transfer]:
-    """Commission taken back: in proportion from its own reserve, the rest from what is there."""
+    """Commission taken back: what a dispute set apart, in proportion from its own reserve, the
+    rest from what is there.
+    """
+    whole = Money(commission.share_micro, loss.currency)
+    dispute = work.disputes.get(commission.conversion_id)
+    apart = min(dispute.held, loss) if dispute is not None else Money.zero(loss.currency)
+    if dispute is not None and apart:
+        dispute.held_micro -= apart.micro
+        yield Transfer(purse.account(AccountKind.HELD), receivable, apart, Code.CLAWBACK)
+    if loss > apart:
+        yield from _take_back(work, commission, purse, receivable, loss - apart, whole - apart)
+
+
+def _take_back(
+    work: Work,
+    commission: Commission,
+    purse: Purse,
+    receivable: ledger.Account,
+    loss: Money,
+    whole: Money,
+) -> Iterator[Transfer]:
+    """Of a commission of `whole`: in proportion from its own reserve, the rest from the purse."""
     shares = work.shares[commission.conversion_id]
     reserved = Money(sum(share.amount_micro for _, share in shares), loss.currency)
-    whole = Money(commission.share_micro, loss.currency)
     from_reserve = reserved.in_proportion(loss, whole)
     left = from_reserve.micro
     for lot, share in shares:

@@ -10,7 +10,7 @@ from flowlink.ledger import queries as ledger_queries, service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import queries
+from flowlink.payouts import dispute_queries, queries
 from flowlink.risk import service as risk
 
 
@@ -22,9 +22,11 @@ def give_held(session: Session, *, partner_id: PartnerId, hold_id: UUID, now: da
     if risk.lock_hold(session, partner_id=partner_id) is not None:
         return
     found = queries.partner_balances(session, [partner_id])
+    apart = dispute_queries.set_apart(session, [partner_id])
     for (_, currency, kind), micro in sorted(found.items()):
-        if kind is AccountKind.HELD and micro > 0:
-            _give(session, partner_id, hold_id, Money(micro, currency), now)
+        free = micro - apart.get((partner_id, currency), 0)
+        if kind is AccountKind.HELD and free > 0:
+            _give(session, partner_id, hold_id, Money(free, currency), now)
 
 
 def _give(

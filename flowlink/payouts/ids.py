@@ -7,6 +7,9 @@ from flowlink.kernel import ids
 
 PREFIX = "pay"
 ACCRUAL = "acc"
+DEAL = "deal"
+DISPUTE = "dsp"
+CASE = "case"
 
 WithdrawalId = NewType("WithdrawalId", UUID)
 

@@ -5,9 +5,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from flowlink.kernel import db, jobs, logs
+from flowlink.kernel import db, inbound, jobs, logs, policy as policies
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import accruals, commissions, holds, invoices, queries, reserve
+from flowlink.payouts import (
+    accruals,
+    commissions,
+    holds,
+    invoices,
+    kinship,
+    paypal,
+    paypal_runs,
+    queries,
+    reserve,
+    rewards,
+    runs,
+    settling,
+)
+from flowlink.payouts.models import POLICY, Rail
 
 BATCH = 500
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
@@ -35,15 +49,30 @@ def sweep_commissions(now: datetime) -> str:
 
 @jobs.job("click_accrual", cron="7 * * * *")
 def accrue_clicks(now: datetime) -> str:
-    """Pay the clicks of every hour that is over, and those that came late to one before."""
-    paid = zero = 0
+    """Pay the clicks of every hour that is over, and those that came late to one before.
+
+    Then those about which people have decided: what a budget could not pay before, it may now.
+    """
+    paid = zero = put_by = 0
     while True:
         with db.write() as session:
             done = accruals.accrue(session, now=now)
         if done is None:
-            return f"{paid} clicks paid, {zero} earned nothing"
-        paid += done.paid
-        zero += done.zero
+            break
+        paid, zero, put_by = paid + done.paid, zero + done.zero, put_by + done.waiting
+    with db.write() as session:
+        settled = settling.settle(session, now=now)
+    later = f", {put_by} wait for a person" if put_by else ""
+    decided = f", {settled} settled by a person's word" if settled else ""
+    return f"{paid} clicks paid, {zero} earned nothing{later}{decided}"
+
+
+@jobs.job("kinship_check", cron="40 3 * * *")
+def check_kinship(now: datetime) -> str:
+    """Watch partners who share their payout details or their mailbox with another one."""
+    with db.write() as session:
+        told = kinship.report(session, now=now, policy=policies.at(session, now))
+    return f"{told} partners share an account"
 
 
 @jobs.job("papers_issue", cron="*/10 * * * *")
@@ -62,10 +91,55 @@ def issue_papers(now: datetime) -> str:
     return f"{issued} invoices and {credited} credit notes issued"
 
 
+@jobs.job("payout_run_propose", cron="0 6 * * 1")
+def propose_runs(now: datetime) -> str:
+    """Propose the week's runs, one for each rail that is set up; a person releases them."""
+    return "; ".join(_propose(rail, now) for rail in Rail)
+
+
+@jobs.job("payout_sweep", cron="*/5 * * * *")
+def sweep_payouts(now: datetime) -> str:
+    """Ask PayPal about every run and event that is due, however it came to be left open."""
+    return f"{_drive_due(now)} runs asked about, {_handle_due(now)} events handled"
+
+
+@jobs.handler("payout_run.released", coalesce=True)
+def send_runs(payload: dict[str, Any], now: datetime) -> None:
+    """Hand over what was released, at once."""
+    _drive_due(now)
+
+
+@jobs.handler("provider.event", coalesce=True)
+def handle_provider_events(payload: dict[str, Any], now: datetime) -> None:
+    """Handle all of PayPal's events that wait; other providers' are other modules'."""
+    _handle_due(now)
+    _drive_due(now)
+
+
+@jobs.handler("hold.placed")
+def leave_out_held(payload: dict[str, Any], now: datetime) -> None:
+    """Take the held partner out of the runs that nobody has released yet."""
+    with db.write() as session:
+        partner_id = PartnerId(UUID(payload["partner_id"]))
+        runs.leave_out(session, partner_id=partner_id, actor="hold", now=now)
+
+
 @jobs.handler("conversion.changed", coalesce=True)
 def post_commissions(payload: dict[str, Any], now: datetime) -> None:
     """Post all that is due, not the one conversion that the event names."""
     _post_due(now, since=now - RECENT)
+
+
+@jobs.job("referral_rewards", cron="*/5 * * * *")
+def pay_referrals(now: datetime) -> str:
+    """Bring up to date what partners get for those they brought."""
+    settled = 0
+    while True:
+        with db.write() as session:
+            count = rewards.settle(session, now=now)
+        if not count:
+            return f"{settled} rewards settled"
+        settled += count
 
 
 @jobs.handler("hold.lifted")
@@ -75,6 +149,13 @@ def give_held(payload: dict[str, Any], now: datetime) -> None:
     with db.write() as session:
         hold_id = UUID(payload["hold_id"])
         holds.give_held(session, partner_id=partner_id, hold_id=hold_id, now=now)
+
+
+@jobs.handler("watch.decided")
+def settle_watched(payload: dict[str, Any], now: datetime) -> None:
+    """Pay, or let go, what the decision was about."""
+    with db.write() as session:
+        settling.settle(session, now=now, watch_id=UUID(payload["watch_id"]))
 
 
 def _post_due(now: datetime, *, since: datetime | None) -> int:
@@ -100,3 +181,33 @@ def _post_batch(conversion_ids: Sequence[UUID], now: datetime) -> int:
     middle = len(conversion_ids) // 2
     halves = conversion_ids[:middle], conversion_ids[middle:]
     return sum(_post_batch(half, now) for half in halves)
+
+
+def _propose(rail: Rail, now: datetime) -> str:
+    try:
+        with db.write() as session:
+            run = runs.propose(session, rail=rail, actor=POLICY, now=now)
+            return f"{rail}: {run.item_count} withdrawals, {run.total}"
+    except (runs.RailNotSetUp, runs.NothingToPay) as refusal:
+        return f"{rail}: {refusal}"
+
+
+def _drive_due(now: datetime) -> int:
+    with db.read() as session:
+        found = paypal_runs.due(session, now=now)
+    client = paypal.configured()
+    for run_id in found:
+        paypal_runs.drive(client, run_id=run_id, now=now)
+    return len(found)
+
+
+def _handle_due(now: datetime) -> int:
+    client, handled = paypal.configured(), 0
+    while True:
+        with db.read() as session:
+            found = inbound.due(session, provider=paypal_runs.PROVIDER, now=now)
+        if not found:
+            return handled
+        for event_key in found:
+            paypal_runs.handle(client, event_key=event_key, now=now)
+        handled += len(found)

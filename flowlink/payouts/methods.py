@@ -16,6 +16,7 @@ from flowlink.partners.ids import PartnerId
 from flowlink.payouts.models import Method, Rail
 
 SETTLING = timedelta(hours=72)
+HOLDER_MAX = 70
 
 
 class BadMethod(Invalid):
@@ -44,6 +45,7 @@ def keep(
     details: str,
     policy: Policy,
     now: datetime,
+    holder: str = "",
 ) -> Method:
     """The partner's method with these details, kept if it is new; without details the last one.
 
@@ -56,13 +58,13 @@ def keep(
         raise BadMethod
     known = session.scalars(select(Method).where(Method.partner_id == partner_id)).all()
     if not details.strip():
-        return _last(known, Rail(rail), now)
+        return _named(_last(known, Rail(rail), now), holder)
     plain = _normal_iban(details) if rail == Rail.BANK else _normal_address(details)
     prints = crypto.keyed_hashes("payout-method", rail, plain)
     for method in known:
         if method.fingerprint in prints:
             method.used_at = now
-            return method
+            return _named(method, holder)
     method = Method(
         partner_id=partner_id,
         rail=Rail(rail),
@@ -75,12 +77,19 @@ def keep(
     )
     session.add(method)
     session.flush()  # the withdrawal names its method
-    return method
+    return _named(method, holder)
 
 
 def details_of(method: Method) -> str:
     """The details in clear, for whoever sends the money."""
     return crypto.decrypt(method.sealed).decode()
+
+
+def _named(method: Method, holder: str) -> Method:
+    """Banks compare the name with the account's (verification of payee, since October 2025)."""
+    if holder.strip():
+        method.holder = holder.strip()[:HOLDER_MAX]
+    return method
 
 
 def _last(known: Sequence[Method], rail: Rail, now: datetime) -> Method:

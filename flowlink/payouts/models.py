@@ -49,6 +49,7 @@ class Zero(StrEnum):
     CAP_DAILY = "cap_daily"
     CAP_TOTAL = "cap_total"
     BUDGET = "budget"
+    FRAUD = "fraud"
 
 
 OPEN_STATES = (State.REQUESTED, State.APPROVED, State.IN_RUN, State.SENT)
@@ -72,6 +73,12 @@ class Commission(Base):
         CheckConstraint("reserve_bps BETWEEN 0 AND 10000", name="reserve_bps"),
         CheckConstraint("share_micro BETWEEN 0 AND gross_micro", name="share"),
         CheckConstraint("pending_micro >= 0", name="pending"),
+        CheckConstraint(
+            "limited_by IN ('duration', 'cap_month')"
+            " AND (limited_by <> 'duration' OR (share_micro = 0 AND pending_micro = 0))",
+            name="limited_by",
+        ),
+        CheckConstraint("volume_micro >= 0", name="volume"),
         Index("ix_payouts_commission_partner_id", "partner_id", "conversion_id"),
     )
 
@@ -83,6 +90,10 @@ class Commission(Base):
     offer_version: Mapped[int]
     share_bps: Mapped[int]
     reserve_bps: Mapped[int]
+    terms_id: Mapped[UUID | None] = mapped_column(ForeignKey("payouts_terms.id"))
+    release_days: Mapped[int | None]
+    volume_micro: Mapped[int | None] = mapped_column(BigInteger)
+    limited_by: Mapped[str | None] = mapped_column(Text)
     posted_revision: Mapped[int] = mapped_column(server_default=text("0"))
     gross_micro: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     share_micro: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
@@ -194,6 +205,7 @@ class Accrual(Base):
     sequence: Mapped[int]
     currency: Mapped[str] = mapped_column(Text)
     price_micro: Mapped[int] = mapped_column(BigInteger)
+    terms_id: Mapped[UUID | None] = mapped_column(ForeignKey("payouts_terms.id"))
     click_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     amount_micro: Mapped[int] = mapped_column(BigInteger)
     reserve_micro: Mapped[int] = mapped_column(BigInteger)
@@ -213,7 +225,7 @@ class AccrualZero(Base):
     __table_args__ = (
         CheckConstraint(
             "reason IN ('paused', 'not_started', 'ended', 'cap_partner_daily', 'cap_daily',"
-            " 'cap_total', 'budget')",
+            " 'cap_total', 'budget', 'fraud')",
             name="reason",
         ),
     )
@@ -238,6 +250,7 @@ class Method(Base):
     sealed: Mapped[bytes]
     fingerprint: Mapped[bytes]
     masked: Mapped[str] = mapped_column(Text)
+    holder: Mapped[str] = mapped_column(Text, server_default=text("''"))  # whose account it is
     settled_at: Mapped[datetime]  # from then on a withdrawal to it may be approved automatically
     used_at: Mapped[datetime]
     created_at: Mapped[datetime]

@@ -9,7 +9,7 @@ from flowlink.kernel.money import Money
 from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import queries
+from flowlink.payouts import dispute_queries, queries
 from flowlink.risk import service as risk
 from flowlink.risk.models import Hold
 
@@ -18,7 +18,10 @@ Parts = list[tuple[AccountKind, Money]]
 
 @dataclass
 class Purse:
-    """What a partner has and owes, kept true while steps are added up before they are posted."""
+    """What a partner has and owes, kept true while steps are added up before they are posted.
+
+    `held` is without what open disputes set apart: that belongs to their sales alone.
+    """
 
     partner_id: PartnerId
     currency: str
@@ -71,6 +74,7 @@ class Purses:
         """Lock the partners' standings, then read: nobody else moves their money meanwhile."""
         self._holds = risk.lock_holds(session, partner_ids=partner_ids)
         self._balances = queries.partner_balances(session, partner_ids)
+        self._apart = dispute_queries.set_apart(session, partner_ids)
         self._purses: dict[tuple[PartnerId, str], Purse] = {}
 
     def of(self, partner_id: PartnerId, currency: str = "EUR") -> Purse:
@@ -84,12 +88,13 @@ class Purses:
         def balance(kind: AccountKind) -> Money:
             return Money(self._balances.get((partner_id, currency, kind), 0), currency)
 
+        apart = Money(self._apart.get((partner_id, currency), 0), currency)
         return Purse(
             partner_id=partner_id,
             currency=currency,
             hold=self._holds.get(partner_id),
             available=balance(AccountKind.AVAILABLE),
-            held=balance(AccountKind.HELD),
+            held=balance(AccountKind.HELD) - apart,
             debt=-balance(AccountKind.DEBT),
         )
 

@@ -227,17 +227,20 @@ def withdrawals(
 
 
 def journal(
-    session: Session, *, before: UUID | None = None, limit: int = 50
+    session: Session, *, state: str = "", before: UUID | None = None, limit: int = 50
 ) -> Sequence[WithdrawalLine]:
-    """Everybody's withdrawals, the newest first."""
-    return _page(session, _lines(), before, limit)
+    """Everybody's withdrawals, in one state if one is given, the newest first."""
+    rows = _lines().where(Withdrawal.state == state) if state else _lines()
+    return _page(session, rows, before, limit)
 
 
 def pending(
-    session: Session, *, after: UUID | None = None, limit: int = 50
+    session: Session, *, state: str = "", after: UUID | None = None, limit: int = 50
 ) -> Sequence[WithdrawalLine]:
     """The withdrawals that wait for somebody to approve or pay them, the oldest first."""
     rows = _lines().where(Withdrawal.state.in_(OPEN_STATES))
+    if state:
+        rows = rows.where(Withdrawal.state == state)
     if after is not None:
         rows = rows.where(Withdrawal.id > after)
     return [_line(row) for row in session.execute(rows.order_by(Withdrawal.id).limit(limit))]

@@ -31,6 +31,7 @@ class WithdrawalForm(BaseModel):
     amount: MoneyField
     method: Line = ""
     details: Line = ""
+    holder: Line = ""
     once: Line = ""
 
 
@@ -108,6 +109,7 @@ def withdraw(
         policy=policy,
         now=clock.now(),
         once=form.once,
+        holder=form.holder,
     )
     return see_other("/partners/earnings")
 

@@ -1,7 +1,7 @@
 """Which clicks earn: the step between what was clicked and what is paid.
 
 It knows bots and duplicates by what the click says of itself, the offer's terms at that moment,
-its caps and its budget. What risk thinks of a click belongs into `screen` as well.
+its caps and its budget. A click that risk watches is neither paid nor refused (see `waiting`).
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from flowlink.kernel.policy import Policy
 from flowlink.ledger.service import AccountKind, Code, EntryKind, Transfer
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.partners.models import PartnerStatus
+from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.payouts import methods, purses, withdrawals
 from flowlink.payouts.models import POLICY, Method, State, Withdrawal
 
@@ -46,6 +46,7 @@ def request_withdrawal(
     policy: Policy,
     now: datetime,
     once: str = "",
+    holder: str = "",
 ) -> Withdrawal:
     """Set `amount` (whole cents) aside and open a withdrawal, in one transaction (spec 3).
 
@@ -68,24 +69,36 @@ def request_withdrawal(
     if purse.hold is not None:
         raise OnHold(reason=purse.hold.reason)
     method = methods.keep(
-        session, partner_id=partner_id, rail=rail, details=details, policy=policy, now=now
+        session,
+        partner_id=partner_id,
+        rail=rail,
+        details=details,
+        policy=policy,
+        now=now,
+        holder=holder,
     )
     if amount > purse.available:
         raise AboveAvailable(available=purse.available.floor_cents())
-    withdrawal = Withdrawal(
-        partner_id=partner_id,
+    withdrawal = _opened(partner, method, amount, once, now)
+    withdrawal.needs_person = _needs_person(amount, method, policy, now)
+    _set_aside(session, withdrawal, purse, now)
+    return withdrawal
+
+
+def _opened(
+    partner: Partner, method: Method, amount: Money, once: str, now: datetime
+) -> Withdrawal:
+    return Withdrawal(
+        partner_id=partner.id,
         method_id=method.id,
         amount_minor=amount.cents,
         currency=amount.currency,
         state=State.REQUESTED,
-        needs_person=_needs_person(amount, method, policy, now),
         once=once[:ONCE_MAX] or None,
         requester_id=partner.user_id,
         created_at=now,
         updated_at=now,
     )
-    _set_aside(session, withdrawal, purse, now)
-    return withdrawal
 
 
 def _check_amount(amount: Money, policy: Policy) -> None:

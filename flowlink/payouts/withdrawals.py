@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from flowlink.identity.ids import UserId, actor_of
-from flowlink.kernel import audit, db
+from flowlink.kernel import audit, db, events
 from flowlink.kernel.errors import Forbidden, Invalid, Refused
 from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
@@ -178,26 +178,26 @@ def mark_paid(
     _check_not_own(withdrawal, person)
     _check_step(withdrawal, State.SETTLED)
     found_by = _given(reference, ReferenceMissing)
-    purse = _purse_without_hold(session, withdrawal)
-    transfer = Transfer(
-        purse.account(AccountKind.WITHDRAWING),
-        _bank(session, withdrawal),
-        withdrawal.amount,
-        Code.PAYOUT,
-    )
-    post(
-        session,
-        withdrawal,
-        step="settled",
-        kind=EntryKind.PAYOUT,
-        transfers=(transfer,),
-        now=now,
-    )
+    _settle(session, withdrawal, _purse_without_hold(session, withdrawal), now)
     withdrawal.reference = found_by
     move(session, withdrawal, State.SETTLED, actor=actor, now=now, why=found_by)
     _audit(session, withdrawal, "paid withdrawal", actor, now, ip)
     notices.tell(session, withdrawal, now=now)
     return withdrawal
+
+
+def arrived(
+    session: Session, *, withdrawal: Withdrawal, reference: str, actor: str, now: datetime
+) -> None:
+    """Settle a locked withdrawal that a provider says was paid: a fact, whatever binds since.
+
+    :raises WrongState: it was not sent.
+    """
+    _check_step(withdrawal, State.SETTLED)
+    _settle(session, withdrawal, _purse(session, withdrawal), now)
+    withdrawal.reference = reference[:TEXT_MAX]
+    move(session, withdrawal, State.SETTLED, actor=actor, now=now, why=withdrawal.reference)
+    notices.tell(session, withdrawal, now=now)
 
 
 def reveal(
@@ -259,6 +259,8 @@ def note(
         )
     )
     session.flush()  # a step that the table does not know is refused here
+    payload = {"withdrawal_id": str(withdrawal.id), "sequence": last + 1}
+    events.emit(session, "withdrawal.changed", payload)
 
 
 def post(
@@ -312,6 +314,23 @@ def _purse_without_hold(session: Session, withdrawal: Withdrawal) -> Purse:
 def _purse(session: Session, withdrawal: Withdrawal) -> Purse:
     partner_id = PartnerId(withdrawal.partner_id)
     return purses.locked(session, partner_id=partner_id, currency=withdrawal.currency)
+
+
+def _settle(session: Session, withdrawal: Withdrawal, purse: Purse, now: datetime) -> None:
+    transfer = Transfer(
+        purse.account(AccountKind.WITHDRAWING),
+        _bank(session, withdrawal),
+        withdrawal.amount,
+        Code.PAYOUT,
+    )
+    post(
+        session,
+        withdrawal,
+        step="settled",
+        kind=EntryKind.PAYOUT,
+        transfers=(transfer,),
+        now=now,
+    )
 
 
 def _give_back(

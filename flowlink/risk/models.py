@@ -46,6 +46,7 @@ class Hold(Base):
             postgresql_where=text("lifted_at IS NULL"),
         ),
         Index("ix_risk_hold_partner_id_lifted_at", "partner_id", "lifted_at"),
+        Index("ix_risk_hold_due", "deadline", "id", postgresql_where=text("lifted_at IS NULL")),
     )
 
     id: Mapped[Key]

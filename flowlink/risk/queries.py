@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from flowlink.identity.models import User
@@ -34,12 +34,13 @@ class OpenHold:
 def open_holds(
     session: Session, *, now: datetime, after: UUID | None = None, limit: int = 100
 ) -> Sequence[OpenHold]:
-    """Every hold that binds, the oldest first; `after` is the last one of the page before."""
+    """Every hold that binds, by deadline, so overdue ones first; `after` is the last one shown."""
     rows = select(Hold, User.email).join(Partner, Partner.id == Hold.partner_id)
     rows = rows.join(User, User.id == Partner.user_id).where(Hold.lifted_at.is_(None))
     if after is not None:
-        rows = rows.where(Hold.id > after)
-    found = session.execute(rows.order_by(Hold.id).limit(limit))
+        last = select(Hold.deadline, Hold.id).where(Hold.id == after)
+        rows = rows.where(tuple_(Hold.deadline, Hold.id) > last.scalar_subquery())
+    found = session.execute(rows.order_by(Hold.deadline, Hold.id).limit(limit))
     return [_open(hold, email, now) for hold, email in found]
 
 
@@ -51,6 +52,12 @@ def holds_of(session: Session, partner_id: PartnerId) -> Sequence[Hold]:
 
 def open_count(session: Session) -> int:
     return session.scalar(select(func.count()).where(Hold.lifted_at.is_(None))) or 0
+
+
+def overdue(session: Session, *, now: datetime) -> int:
+    """How many holds should have been decided by now. They bind on."""
+    late = select(func.count()).where(Hold.lifted_at.is_(None), Hold.deadline < now)
+    return session.scalar(late) or 0
 
 
 def cleared_at(session: Session, partner_id: PartnerId) -> datetime | None:

@@ -135,7 +135,14 @@ def _write_to(session: Session, hold: Hold, *, template: str, now: datetime) -> 
         to=identity.email_of(session, user_id),
         template=template,
         lang=identity.lang_of(session, user_id),
-        context={"reason": hold.reason, "url": f"{settings.current().url}/partner/portal"},
+        context={
+            "reason": hold.reason,
+            "rule": str(hold.evidence.get("rule", "")),
+            "clicks": str(hold.evidence.get("clicks", "")),
+            "addresses": str(hold.evidence.get("ip_hashes", "")),
+            "limit": str(hold.evidence.get("limit", "")),
+            "url": f"{settings.current().url}/partner/portal",
+        },
         source=f"{template}:{hold.id}",
         now=now,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from flowlink.tracking.rollups import Archive
@@ -12,16 +12,20 @@ from flowlink.tracking.rollups import Archive
 
 @dataclass(frozen=True, slots=True)
 class PutAway:
-    """A day's file, written and safe."""
+    """A day's file, written and safe. Clicks that came later are its next part."""
 
     day: date
+    part: int
     clicks: int
     file: str
     sha256: str
 
 
 def due(session: Session, *, keep_days: int, now: datetime) -> Sequence[date]:
-    """Days of their own that are older than `keep_days`, oldest first; 0 keeps all for ever."""
+    """Days of their own that are older than `keep_days`, oldest first; 0 keeps all for ever.
+
+    A day that was put away comes again when a click of it came late.
+    """
     if not keep_days:
         return []
     query = """
@@ -29,11 +33,16 @@ def due(session: Session, *, keep_days: int, now: datetime) -> Sequence[date]:
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'tracking_click'::regclass AND c.relname ~ '^tracking_click_[0-9]{8}$'
       AND to_date(right(c.relname, 8), 'YYYYMMDD') < :oldest
-      AND to_date(right(c.relname, 8), 'YYYYMMDD') NOT IN (SELECT day FROM tracking_archive)
     ORDER BY day
     """
     oldest = now.astimezone(UTC).date() - timedelta(days=keep_days)
     return session.scalars(text(query), {"oldest": oldest}).all()
+
+
+def next_part(session: Session, *, day: date) -> int:
+    """The number of the day's next file, from 1."""
+    last = session.scalar(select(func.max(Archive.part)).where(Archive.day == day))
+    return int(last or 0) + 1
 
 
 def put_away(session: Session, *, done: PutAway, now: datetime) -> None:
@@ -44,10 +53,12 @@ def put_away(session: Session, *, done: PutAway, now: datetime) -> None:
     session.add(
         Archive(
             day=done.day,
+            part=done.part,
             clicks=done.clicks,
             file=done.file,
             sha256=done.sha256,
             archived_at=now,
+            dropped=False,
         )
     )
     session.flush()

@@ -1,10 +1,11 @@
 """Whose conversion it is: from the click id in a postback to the link that earned it."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, BigInteger, any_, literal, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import ids
@@ -12,9 +13,11 @@ from flowlink.kernel.errors import NotFound
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.models import Partner
 from flowlink.tracking import clickid
+from flowlink.tracking.clickid import ClickRef
 from flowlink.tracking.ids import LINK
 from flowlink.tracking.models import Link
 
+_Owner = tuple[UUID, UUID, UUID, bool]
 _LARGEST = 2**63 - 1
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
@@ -36,6 +39,21 @@ class Attribution:
     offer_id: UUID
     number: int | None
     click: str
+    own_content: bool = False
+
+
+def find_all(session: Session, subids: Collection[str]) -> dict[str, Attribution | NoClick]:
+    """As `find`, for many: our own click ids with one query."""
+    refs = {subid: clickid.read(subid) for subid in subids}
+    numbers = {ref.link for ref in refs.values() if ref is not None}
+    links: dict[int, _Owner] = {}
+    if numbers:
+        columns = (Link.number, Link.id, Link.partner_id, Link.offer_id, Link.own_content)
+        found = session.execute(
+            select(*columns).where(Link.number == any_(literal(list(numbers), ARRAY(BigInteger))))
+        )
+        links = {number: tuple(owner) for number, *owner in found}  # type: ignore[misc]
+    return {subid: _found(session, subid, ref, links) for subid, ref in refs.items()}
 
 
 def find(session: Session, subid: str) -> Attribution:
@@ -56,6 +74,18 @@ def find(session: Session, subid: str) -> Attribution:
     return _of(link, ref.number, str(ref.number))
 
 
+def _found(
+    session: Session, subid: str, ref: ClickRef | None, links: dict[int, _Owner]
+) -> Attribution | NoClick:
+    if ref is not None and ref.link in links:
+        link_id, partner_id, offer_id, own_content = links[ref.link]
+        return Attribution(link_id, partner_id, offer_id, ref.number, str(ref.number), own_content)
+    try:
+        return find(session, subid)
+    except NoClick as error:
+        return error
+
+
 def _old_style(session: Session, subid: str) -> Attribution:
     """`pid:aid:clk`: a partner, a link of theirs, and a click. A signed click decides alone."""
     partner_text, link_text, click = subid.split(":")
@@ -70,7 +100,7 @@ def _old_style(session: Session, subid: str) -> Attribution:
 
 
 def _of(link: Link, number: int | None, click: str) -> Attribution:
-    return Attribution(link.id, link.partner_id, link.offer_id, number, click)
+    return Attribution(link.id, link.partner_id, link.offer_id, number, click, link.own_content)
 
 
 def _partner(session: Session, text: str) -> UUID | None:

@@ -5,7 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from io import BytesIO
 from urllib.parse import parse_qsl, unquote_plus
+
+from python_multipart import parse_form
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field as FormField
 
 from flowlink.kernel.money import MICRO, Money
 from flowlink.tracking.models import AmountUnit, Network, Status
@@ -19,11 +24,15 @@ _HIDDEN = "***"
 
 
 class Unreadable(Exception):
-    """The postback does not say clearly what it wants; `reason` is the machine's word for why."""
+    """The postback does not say clearly what it wants; `reason` is the machine's word for why.
 
-    def __init__(self, reason: str) -> None:
+    `word` is the status word that the network's map does not know, if that is the reason.
+    """
+
+    def __init__(self, reason: str, word: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.word = word
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,8 @@ def fields_of(query: str, content_type: str, body: bytes) -> dict[str, list[str]
     pairs = _pairs(query)
     if _is_json(content_type):
         pairs += _json_pairs(body)
+    elif _is_multipart(content_type):
+        pairs += _parts(content_type, body)[0]
     elif body:
         pairs += _pairs(body.decode("latin-1"))
     for name, value in pairs:
@@ -56,7 +67,13 @@ def without_key(query: str) -> str:
 
 
 def body_without_key(content_type: str, body: bytes) -> bytes:
-    """The same of a body."""
+    """The same of a body. A form in parts that ends in rubbish may hide one anywhere."""
+    if _is_multipart(content_type):
+        pairs, whole = _parts(content_type, body)
+        for name, value in pairs:
+            if name.strip() == "key" and value:
+                body = body.replace(value.encode(), _HIDDEN.encode())
+        return body if whole or b"key" not in body.lower() else b""
     if not _is_json(content_type):
         return without_key(body.decode("latin-1")).encode("latin-1")
     loaded = _loaded(body)
@@ -80,10 +97,10 @@ def read(network: Network, given: Mapping[str, list[str]]) -> Claim:
 
 
 def _value(given: Mapping[str, list[str]], theirs: str, ours: str) -> str:
-    values = {value.strip() for value in given.get(theirs, [])} or {""}
-    if len(values) > 1:
+    said = given.get(theirs, [])
+    value = said[0].strip() if said else ""
+    if len(said) > 1 and any(other.strip() != value for other in said):
         raise Unreadable("repeated_field")
-    (value,) = values
     if "\x00" in value or len(value) > _LONGEST[ours]:
         raise Unreadable(f"unreadable_{ours}")
     return value
@@ -96,7 +113,7 @@ def _status(network: Network, word: str) -> Status:
         return Status(network.default_status)
     meaning = network.statuses.get(word.lower())
     if meaning is None:
-        raise Unreadable("unknown_status")
+        raise Unreadable("unknown_status", word.lower())
     return Status(meaning)
 
 
@@ -123,7 +140,29 @@ def _is_json(content_type: str) -> bool:
     return content_type.lower().startswith("application/json")
 
 
+def _is_multipart(content_type: str) -> bool:
+    return content_type.lower().startswith("multipart/form-data")
+
+
+def _parts(content_type: str, body: bytes) -> tuple[list[tuple[str, str]], bool]:
+    """The fields of a form in parts (RFC 7578), files left out, and whether all could be read."""
+    found: list[tuple[str, str]] = []
+
+    def keep(field: FormField) -> None:
+        name, value = field.field_name or b"", field.value or b""
+        found.append((name.decode(errors="replace"), value.decode(errors="replace")))
+
+    try:
+        parse_form({"Content-Type": content_type.encode("latin-1")}, BytesIO(body), keep, None)
+    except FormParserError:
+        return found, False
+    return found, True
+
+
 def _pairs(query: str) -> list[tuple[str, str]]:
+    if "%" not in query and "+" not in query:  # most say nothing that has to be decoded
+        pieces = (piece.partition("=") for piece in query.split("&") if piece)
+        return [(name, value) for name, _, value in pieces]
     return parse_qsl(query, keep_blank_values=True, errors="replace")
 
 
@@ -148,4 +187,6 @@ def _plain(text: str) -> str:
 
 def _masked(piece: str) -> str:
     name, equals, _ = piece.partition("=")
-    return f"{name}={_HIDDEN}" if equals and unquote_plus(name).strip() == "key" else piece
+    if not equals or ("y" not in name and "%" not in name):
+        return piece
+    return f"{name}={_HIDDEN}" if unquote_plus(name).strip() == "key" else piece

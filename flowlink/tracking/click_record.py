@@ -10,7 +10,7 @@ from flowlink.tracking import clickid
 from flowlink.tracking.clicks import Row
 
 _VERSION = 1
-_FIXED = struct.Struct("<BBqqqihHH")
+_FIXED = struct.Struct("<BBqqqihqHH")
 _WORD_BYTES_MAX = 4096
 
 
@@ -20,16 +20,41 @@ class Unreadable(ValueError):
 
 def pack(row: Row) -> bytes:
     """The record of a click; what is too long of its words is cut."""
-    agent = row.agent.encode("utf-8", "replace")[:_WORD_BYTES_MAX]
-    referrer = row.referrer.encode("utf-8", "replace")[:_WORD_BYTES_MAX]
+    return packed(
+        reason=row.reason,
+        number=row.number,
+        visitor=row.visitor,
+        link=row.link,
+        partner=row.partner,
+        country=row.country,
+        origin=row.origin,
+        agent=row.agent.encode("utf-8", "replace")[:_WORD_BYTES_MAX],
+        referrer=row.referrer.encode("utf-8", "replace")[:_WORD_BYTES_MAX],
+    )
+
+
+def packed(
+    *,
+    reason: int,
+    number: int,
+    visitor: int,
+    link: int,
+    partner: int,
+    country: int,
+    origin: int,
+    agent: bytes,
+    referrer: bytes,
+) -> bytes:
+    """The same from its parts; the words are UTF-8 and short enough."""
     fixed = _FIXED.pack(
         _VERSION,
-        row.reason,
-        row.number,
-        row.visitor,
-        row.link,
-        row.partner,
-        row.country,
+        reason,
+        number,
+        visitor,
+        link,
+        partner,
+        country,
+        origin,
         len(agent),
         len(referrer),
     )
@@ -42,7 +67,7 @@ def unpack(record: bytes) -> Row:
     :raises Unreadable: it is something else.
     """
     try:
-        version, reason, number, visitor, link, partner, country, agent, referrer = (
+        version, reason, number, visitor, link, partner, country, origin, agent, referrer = (
             _FIXED.unpack_from(record)
         )
     except struct.error as problem:
@@ -57,6 +82,7 @@ def unpack(record: bytes) -> Row:
         partner=partner,
         reason=reason,
         country=country,
+        origin=origin,
         agent=record[_FIXED.size : middle].decode("utf-8", "replace"),
         referrer=record[middle:end].decode("utf-8", "replace"),
     )

@@ -10,17 +10,21 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import crypto
-from flowlink.tracking import clickid, countries, devices, routing
+from flowlink.kernel import crypto, settings
+from flowlink.tracking import click_batch, clickid, countries, devices, origins, routing
 from flowlink.tracking.models import Reason
 
 _REMEMBERED = 50_000
-_SALT_BYTES = 16
+_SALT_BYTES = blake2b.SALT_SIZE
+_NUMBER = attrgetter("number")
 
 NODE = "SELECT nextval('tracking_node')"
 PARTITION = "SELECT tracking_ensure_partition(%(day)s)"
@@ -58,60 +62,6 @@ _WORDS = {
     ),
 }
 
-_COUNTED = "count(*) FILTER (WHERE verdict = 0), count(*) FILTER (WHERE verdict <> 0)"
-_ADDED = "valid = r.valid + excluded.valid, flagged = r.flagged + excluded.flagged"
-
-
-def _rollup(table: str, key: str) -> str:
-    return (
-        f"INSERT INTO tracking_click_{table} AS r ({key}, valid, flagged) "  # noqa: S608
-        f"SELECT {key}, {_COUNTED} FROM judged GROUP BY {key} ORDER BY {key} "
-        f"ON CONFLICT ({key}) DO UPDATE SET {_ADDED}"
-    )
-
-
-_STORE = f"""
-WITH given AS (
-  SELECT *, to_timestamp(((id >> 22) + 1704067200000) / 1000.0) AS at
-  FROM unnest(%(id)s::bigint[], %(visitor)s::bigint[], %(link)s::bigint[], %(partner)s::int[],
-              %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[],
-              %(country)s::smallint[], %(device)s::smallint[])
-    AS t (id, visitor, link, partner, agent, referrer, reason, country, device)
-), batch AS MATERIALIZED (
-  SELECT *, date_trunc('minute', at, 'UTC') AS minute, date_trunc('hour', at, 'UTC') AS hour,
-         (at AT TIME ZONE 'UTC')::date AS day
-  FROM given
-), fresh AS (
-  INSERT INTO tracking_seen (link, visitor, day)
-  SELECT DISTINCT link, visitor, day FROM batch WHERE reason = {Reason.VALID:d} ORDER BY 1, 2, 3
-  ON CONFLICT DO NOTHING RETURNING link, visitor, day
-), judged AS MATERIALIZED (
-  SELECT b.*, CASE
-    WHEN b.reason <> {Reason.VALID:d} THEN b.reason
-    WHEN f.link IS NULL THEN {Reason.DUPLICATE:d}
-    WHEN row_number() OVER (PARTITION BY b.link, b.visitor, b.day, b.reason ORDER BY b.id) > 1
-      THEN {Reason.DUPLICATE:d}
-    ELSE {Reason.VALID:d} END AS verdict
-  FROM batch b LEFT JOIN fresh f USING (link, visitor, day)
-), stored AS (
-  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, country)
-  SELECT id, visitor, link, partner, agent, referrer, verdict, country FROM judged ORDER BY id
-), minutes AS ({_rollup("minute", "minute, partner")}
-), hours AS ({_rollup("hour", "partner, hour")}
-), days AS ({_rollup("day", "partner, day")}
-), link_days AS ({_rollup("link_day", "link, day")}
-), link_hours AS ({_rollup("link_hour", "link, hour")}
-), origins AS (
-  INSERT INTO tracking_click_origin AS r
-    (partner, day, link, country, device, referrer, reason, count)
-  SELECT partner, day, link, country, device, referrer, verdict, count(*) FROM judged
-  GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
-  ON CONFLICT (partner, day, link, country, device, referrer, reason)
-  DO UPDATE SET count = r.count + excluded.count
-)
-SELECT count(*) FROM judged
-"""  # noqa: S608
-
 _MISS = """
 INSERT INTO tracking_miss AS m (day, reason, count)
 SELECT * FROM unnest(%(days)s::date[], %(reasons)s::text[], %(counts)s::bigint[])
@@ -138,6 +88,7 @@ class Visit:
     referrer: str
     reason: Reason
     host: str = ""
+    paid_search: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +133,7 @@ class Row:
     partner: int
     reason: int
     country: int
+    origin: int
     agent: str
     referrer: str
 
@@ -243,23 +195,26 @@ def record(
 
 
 def insert(rows: Sequence[Row], *, memory: Memory) -> Steps[None]:
-    """Keep and count clicks whose numbers are known already."""
+    """Keep and count clicks whose numbers are known already. The first of a visitor counts."""
+    rows = sorted(rows, key=_NUMBER)
     agents = yield from _words("agent", {row.agent for row in rows}, memory.agent)
     hosts = yield from _words("referrer", {row.referrer for row in rows}, memory.referrer)
-    yield (
-        _STORE,
-        {
-            "id": [row.number for row in rows],
-            "visitor": [row.visitor for row in rows],
-            "link": [row.link for row in rows],
-            "partner": [row.partner for row in rows],
-            "agent": [agents[row.agent][0] for row in rows],
-            "device": [agents[row.agent][1] for row in rows],
-            "referrer": [hosts[row.referrer][0] for row in rows],
-            "reason": [row.reason for row in rows],
-            "country": [row.country for row in rows],
-        },
-    )
+    told = [(row.number, row.visitor, row.link, row.reason) for row in rows]
+    columns: dict[str, Sequence[int | str]] = {
+        "id": [row.number for row in rows],
+        "visitor": [row.visitor for row in rows],
+        "link": [row.link for row in rows],
+        "partner": [row.partner for row in rows],
+        "agent": [agents[row.agent][0] for row in rows],
+        "device": [agents[row.agent][1] for row in rows],
+        "referrer": [hosts[row.referrer][0] for row in rows],
+        "reason": [int(row.reason) for row in rows],
+        "country": [row.country for row in rows],
+        "origin": [row.origin for row in rows],
+        "minute": [click_batch.minute_of(row.number) for row in rows],
+        "key": click_batch.visitor_keys(told),
+    }
+    yield click_batch.STORE, {name: click_batch.array(each) for name, each in columns.items()}
 
 
 def token_of(stored: Stored) -> str:
@@ -343,6 +298,7 @@ def _row(visit: Visit, stored: Stored, salt: bytes) -> Row:
         partner=stored.target.partner,
         reason=visit.reason,
         country=countries.of(visit.address),
+        origin=origins.of(visit.address, salt, paid_search=visit.paid_search),
         agent=visit.agent,
         referrer=visit.referrer,
     )
@@ -367,10 +323,21 @@ def _misses(
     }
 
 
-def _visitor(visit: Visit, salt: bytes) -> int:
+def visitor(salt: bytes, *, address: bytes, agent: bytes) -> int:
     """Who it was, for today only: the salt is thrown away, and with it the way back."""
-    hashed = crypto.keyed_hash("visitor", salt, visit.address, visit.agent)
-    return int.from_bytes(hashed[:8], signed=True)
+    message = address + b"\x1f" + agent
+    key = _visitor_key(settings.current().secret_keys)
+    return int.from_bytes(blake2b(message, key=key, salt=salt, digest_size=8).digest(), signed=True)
+
+
+@lru_cache(maxsize=4)
+def _visitor_key(ring: tuple[str, ...]) -> bytes:
+    assert ring == settings.current().secret_keys
+    return crypto.derived("visitor")[0]
+
+
+def _visitor(visit: Visit, salt: bytes) -> int:
+    return visitor(salt, address=visit.address.encode(), agent=visit.agent.encode())
 
 
 def _day(visit: Visit) -> date:

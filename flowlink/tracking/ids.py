@@ -8,6 +8,7 @@ OFFER = "off"
 LINK = "lnk"
 POSTBACK = "pb"
 CONVERSION = "cnv"
+REPORT = "rep"
 
 NetworkId = NewType("NetworkId", UUID)
 OfferId = NewType("OfferId", UUID)

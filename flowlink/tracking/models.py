@@ -26,6 +26,7 @@ from flowlink.kernel.db import Base, Key
 from flowlink.kernel.money import Money
 
 _ZERO = text("0")
+_WAITING = text("result IN ('received', 'orphan')")
 _STATUSES = "status IN ('pending', 'approved', 'rejected', 'reversed')"
 
 
@@ -86,6 +87,7 @@ class Network(Base):
         CheckConstraint("amount_unit IN ('units', 'cents')", name="amount_unit"),
         CheckConstraint(_STATUSES.replace("status", "default_status"), name="default_status"),
         CheckConstraint("lookback_days > 0", name="lookback_days"),
+        CheckConstraint("(old_key_digest IS NULL) = (old_key_until IS NULL)", name="old_key"),
     )
 
     id: Mapped[Key]
@@ -98,6 +100,9 @@ class Network(Base):
     fixed_currency: Mapped[str | None] = mapped_column(Text)
     key_sealed: Mapped[bytes]
     key_digest: Mapped[bytes] = mapped_column(unique=True)
+    old_key_digest: Mapped[bytes | None] = mapped_column(unique=True)
+    old_key_until: Mapped[datetime | None]
+    preset: Mapped[str | None] = mapped_column(Text)
     addresses: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     rebill: Mapped[bool] = mapped_column(server_default=text("false"))
     lookback_days: Mapped[int] = mapped_column(server_default=text("90"))
@@ -258,7 +263,10 @@ class ConversionRevision(Base):
 
 
 class Postback(Base):
-    """What a network sent, as it came (its key taken out), and what became of it."""
+    """What a network sent, as it came (its key taken out), and what became of it.
+
+    `word` is a status word that its map did not know; `happened_at` is what a report says.
+    """
 
     __tablename__ = "tracking_postback"
     __table_args__ = (
@@ -266,12 +274,16 @@ class Postback(Base):
             "result IN ('received', 'ok', 'duplicate', 'orphan', 'quarantined', 'rejected')",
             name="result",
         ),
-        Index(
-            "ix_tracking_postback_waiting",
-            "id",
-            postgresql_where=text("result IN ('received', 'orphan')"),
-        ),
+        Index("ix_tracking_postback_waiting", "id", postgresql_where=_WAITING),
+        Index("ix_tracking_postback_strangers", "id", postgresql_where=text("NOT key_ok")),
         Index("ix_tracking_postback_network_id_id", "network_id", "id"),
+        Index(
+            "ix_tracking_postback_quarantine",
+            "network_id",
+            "word",
+            "id",
+            postgresql_where=text("result = 'quarantined'"),
+        ),
     )
 
     id: Mapped[Key]
@@ -291,6 +303,13 @@ class Postback(Base):
     revision: Mapped[int | None]
     handled_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    word: Mapped[str | None] = mapped_column(Text)
+    happened_at: Mapped[datetime | None]
+
+    @property
+    def at(self) -> datetime:
+        """When the network says it happened, else when it told us."""
+        return self.happened_at or self.received_at
 
 
 class Salt(Base):
@@ -338,16 +357,19 @@ class Click(Base):
     referrer: Mapped[int]
     reason: Mapped[int] = mapped_column(SmallInteger)
     country: Mapped[int] = mapped_column(SmallInteger, server_default=_ZERO)
+    origin: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))  # see `origins`
 
     # No unique index: ids are unique by construction, and an index would cost a third of the row.
     __mapper_args__ = {"primary_key": [id]}  # noqa: RUF012, A003
 
 
 class Seen(Base):
-    """Who clicked what today: the second click of a visitor on a link is a duplicate."""
+    """Who clicked what today: the second click of a visitor on a link is a duplicate.
+
+    Its four partitions are the slots of `click_batch.visitor_keys`, each emptied in its turn.
+    """
 
     __tablename__ = "tracking_seen"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (key)"},)
 
-    link: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    visitor: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(primary_key=True)
+    key: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

@@ -12,13 +12,13 @@ from datetime import datetime
 from ipaddress import ip_network
 from urllib.parse import quote_plus
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import audit, crypto, db, ids, settings
 from flowlink.kernel.errors import Invalid, NotFound, Refused
-from flowlink.tracking import names
+from flowlink.tracking import names, presets
 from flowlink.tracking.ids import NETWORK
 from flowlink.tracking.models import AmountUnit, Network, Status
 
@@ -48,6 +48,7 @@ STATUSES: Mapping[str, str] = {status.value: status.value for status in Status} 
 }
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _LONGEST_WORD = 64
+_OURS = {"network", "key"}
 _SHORTEST_KEY, _LONGEST_KEY = 16, 200
 _LOOKBACK_DAYS = 90
 
@@ -102,6 +103,7 @@ class NetworkIn:
     addresses: Sequence[str] = ()
     rebill: bool = False
     lookback_days: int = _LOOKBACK_DAYS
+    preset: str | None = None
 
 
 def create(
@@ -117,19 +119,20 @@ def create(
     db.advisory_lock(session, "tracking.networks")
     if session.scalar(select(Network.id).where(func.lower(Network.name) == name.lower())):
         raise NetworkExists
-    fields = _checked_fields(given.fields)
-    key = _checked_key(session, given.key)
+    fields = checked_fields(given.fields)
+    key = checked_key(session, given.key)
     values = insert(Network).values(
         name=name,
-        click_param=_parameter(given.click_param or fields["subid"]),
+        click_param=parameter(given.click_param or fields["subid"]),
         fields=fields,
-        statuses=_checked_statuses(given.statuses),
+        statuses=checked_statuses(given.statuses),
         default_status=given.default_status,
         amount_unit=given.amount_unit,
-        fixed_currency=_checked_currency(given.currency),
-        addresses=[_checked_address(text) for text in given.addresses],
+        fixed_currency=checked_currency(given.currency),
+        addresses=[checked_address(text) for text in given.addresses],
         rebill=given.rebill,
         lookback_days=given.lookback_days,
+        preset=given.preset,
         active=True,
         created_at=now,
         key_sealed=crypto.encrypt(key.encode()),
@@ -157,7 +160,10 @@ def named(session: Session, name: str) -> Network:
 
 
 def by_key(session: Session, key: str) -> Network | None:
-    return session.scalar(select(Network).where(Network.key_digest == crypto.digest(key)))
+    """Whose key this is, the one it replaced included."""
+    digest = crypto.digest(key)
+    either = or_(Network.key_digest == digest, Network.old_key_digest == digest)
+    return session.scalar(select(Network).where(either))
 
 
 def key_of(network: Network) -> str:
@@ -165,9 +171,17 @@ def key_of(network: Network) -> str:
     return crypto.decrypt(network.key_sealed).decode()
 
 
-def key_fits(network: Network, key: str) -> bool:
-    """Whether this is the network's key; takes as long for a wrong one as for the right one."""
-    return crypto.same(crypto.digest(key).hex(), network.key_digest.hex())
+def key_fits(network: Network, key: str, *, now: datetime) -> bool:
+    """Whether this is the network's key, or the old one in its time of grace.
+
+    Takes as long for a wrong one as for the right one.
+    """
+    given = crypto.digest(key).hex()
+    fits = crypto.same(given, network.key_digest.hex())
+    if network.old_key_digest is None or network.old_key_until is None:
+        return fits
+    fits_old = crypto.same(given, network.old_key_digest.hex())
+    return fits or (fits_old and now < network.old_key_until)
 
 
 def postback_url(session: Session, *, name: str) -> str:
@@ -179,10 +193,27 @@ def postback_url(session: Session, *, name: str) -> str:
 
 
 def url_of(network: Network) -> str:
-    """The same of a network at hand."""
-    places = [f"{quote_plus(network.fields[name])}={{{name}}}" for name in FIELDS]
+    """The same of a network at hand; one made from a preset has the network's own places."""
+    own = presets.places(network.preset)
+    places = [
+        f"{quote_plus(network.fields[name])}={own[name] if own else f'{{{name}}}'}"
+        for name in FIELDS
+        if own is None or name in own
+    ]
     head = f"network={quote_plus(network.name)}&key={quote_plus(key_of(network))}"
     return f"{settings.current().url}/aff/postback?{head}&{'&'.join(places)}"
+
+
+def signed_query(network: Network, query: str) -> str:
+    """A query with the network's name and key: what a test of ours sends in its place."""
+    ours = f"network={quote_plus(network.name)}&key={quote_plus(key_of(network))}"
+    pieces = [piece for piece in query.split("&") if piece.partition("=")[0] not in _OURS]
+    return "&".join([*filter(None, pieces), ours])
+
+
+def some_address(network: Network) -> str:
+    """An address that the network may send from."""
+    return str(ip_network(network.addresses[0])[0]) if network.addresses else "127.0.0.1"
 
 
 def seed(session: Session, *, now: datetime) -> Network:
@@ -191,7 +222,7 @@ def seed(session: Session, *, now: datetime) -> Network:
     return found or create(session, given=NetworkIn(name=DIRECT), actor="seed", now=now)
 
 
-def _checked_key(session: Session, given: str | None) -> str:
+def checked_key(session: Session, given: str | None) -> str:
     key = crypto.token() if given is None else given
     if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise BadKey
@@ -200,26 +231,26 @@ def _checked_key(session: Session, given: str | None) -> str:
     return key
 
 
-def _checked_fields(given: Mapping[str, str]) -> dict[str, str]:
+def checked_fields(given: Mapping[str, str]) -> dict[str, str]:
     """Our name -> the network's, whichever way round it was written."""
     fields = dict(FIELDS)
     for left, right in given.items():
         ours, theirs = (left, right) if left in FIELDS else (right, left)
         if ours not in FIELDS:
             raise BadField(name=ours)
-        fields[ours] = _parameter(theirs)
+        fields[ours] = parameter(theirs)
     if len(set(fields.values())) < len(fields):
         raise BadField(name=max(fields.values(), key=list(fields.values()).count))
     return fields
 
 
-def _parameter(name: str) -> str:
-    if _PARAMETER.fullmatch(name) is None or name.lower() in {"network", "key"}:
+def parameter(name: str) -> str:
+    if _PARAMETER.fullmatch(name) is None or name.lower() in _OURS:
         raise BadField(name=name)
     return name
 
 
-def _checked_statuses(given: Mapping[str, str]) -> dict[str, str]:
+def checked_statuses(given: Mapping[str, str]) -> dict[str, str]:
     """The network's word in small letters -> ours. Ours themselves are always understood."""
     ours = {status.value for status in Status}
     words = {} if given else dict(STATUSES)
@@ -231,13 +262,13 @@ def _checked_statuses(given: Mapping[str, str]) -> dict[str, str]:
     return {status: status for status in ours} | words
 
 
-def _checked_currency(code: str | None) -> str | None:
+def checked_currency(code: str | None) -> str | None:
     if code is not None and code.upper() not in CURRENCIES:
         raise BadCurrency
     return code.upper() if code else None
 
 
-def _checked_address(text: str) -> str:
+def checked_address(text: str) -> str:
     try:
         return str(ip_network(text.strip(), strict=False))
     except ValueError:

@@ -5,37 +5,33 @@ whether its sender may speak; `process` reads it through the network's map and m
 conversion. `process` may run again at any time: replays, late clicks and new words use it.
 """
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import db, events, policy
+from flowlink.kernel import db
 from flowlink.kernel.errors import NotFound
-from flowlink.tracking import attribution, claims, clickid, lifecycle, networks, offers
-from flowlink.tracking.attribution import Attribution, NoClick
+from flowlink.tracking import claims, postback_store, senders, settling
+from flowlink.tracking.attribution import Attribution
 from flowlink.tracking.claims import Claim, Unreadable
-from flowlink.tracking.ids import OfferId, PostbackId
-from flowlink.tracking.lifecycle import State, Step
-from flowlink.tracking.models import (
-    Conversion,
-    ConversionRevision,
-    Link,
-    Mode,
-    Network,
-    OfferVersion,
-    Postback,
-    Result,
-    Status,
-)
+from flowlink.tracking.ids import PostbackId
+from flowlink.tracking.lifecycle import Step
+from flowlink.tracking.models import Conversion, Network, Postback, Result
+from flowlink.tracking.postback_store import Kept
+from flowlink.tracking.senders import Sender
+from flowlink.tracking.settling import Outcome, Told
 
-WRONG_KEY = "wrong_key"
+WRONG_KEY = senders.WRONG_KEY
+FAILED = "failed"
 REMATCH_DAYS = 7
+STRANGER_DAYS = 30
 _REMATCH_BATCH = 500
+_FORGET_BATCH = 5_000
+_SETTLED = (Result.OK, Result.DUPLICATE, Result.REJECTED)
 
 
 class UnknownPostback(NotFound):
@@ -81,42 +77,54 @@ class Preview:
     step: Step | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Understood:
-    """A claim, the one key under which its event is known, and whose it is (if anyone's)."""
-
-    claim: Claim
-    key: str
-    attribution: Attribution | None
-    reason: str | None
-
-
 def receive(session: Session, *, request: PostbackIn, now: datetime) -> PostbackResult:
     """Keep and understand in one transaction: for callers that cannot lose the request."""
-    return process(session, postback_id=keep(session, request=request, now=now), now=now)
+    (result,) = receive_all(session, requests=[request], now=now)
+    return result
+
+
+def receive_all(
+    session: Session,
+    *,
+    requests: Sequence[PostbackIn],
+    now: datetime,
+    keep_stranger: Callable[[str], bool] = lambda _: True,
+) -> list[PostbackResult]:
+    """The same of many, as if one had come after the other, with a few queries for all.
+
+    `keep_stranger` is asked, with their address, whether one more of a stranger's is to be kept.
+    """
+    given = [claims.fields_of(one.query, one.content_type, one.body) for one in requests]
+    asked = [
+        senders.asked(fields, one.address) for fields, one in zip(given, requests, strict=True)
+    ]
+    verdicts = senders.judge(session, asked, now=now)
+    judged = [verdicts[one] for one in asked]
+    outcomes = _outcomes(session, judged, given, now)
+    rows = [
+        _kept(request, sender, outcome)
+        for request, sender, outcome in zip(requests, judged, outcomes, strict=True)
+    ]
+    wanted = [
+        index
+        for index, (request, sender) in enumerate(zip(requests, judged, strict=True))
+        if not sender.stranger or keep_stranger(request.address)
+    ]
+    keys = postback_store.insert(session, [rows[index] for index in wanted], now=now)
+    stored = dict(zip(wanted, keys, strict=True))
+    return [
+        PostbackResult(one.result, one.reason, stored.get(index), one.conversion_id)
+        for index, one in enumerate(outcomes)
+    ]
 
 
 def keep(session: Session, *, request: PostbackIn, now: datetime) -> PostbackId:
     """Store the request before anything is made of it, with the verdict on its sender."""
     fields = claims.fields_of(request.query, request.content_type, request.body)
-    network, refusal = _sender(session, fields, request.address)
-    postback = Postback(
-        received_at=now,
-        method=request.method,
-        query=claims.without_key(request.query).replace("\x00", "%00"),
-        content_type=request.content_type.replace("\x00", ""),
-        body=_kept_body(request, refusal),
-        address=request.address,
-        network_id=network.id if network else None,
-        key_ok=refusal != WRONG_KEY and network is not None,
-        result=Result.REJECTED if refusal else Result.RECEIVED,
-        reason=refusal,
-        handled_at=now if refusal else None,
-        attempts=0,
-    )
-    session.add(postback)
-    session.flush()  # its id is the answer
-    return PostbackId(postback.id)
+    sender = _sender(session, fields, request.address, now)
+    outcome = Outcome(Result.REJECTED if sender.refusal else Result.RECEIVED, sender.refusal)
+    (key,) = postback_store.insert(session, [_kept(request, sender, outcome)], now=now)
+    return key
 
 
 def process(session: Session, *, postback_id: PostbackId, now: datetime) -> PostbackResult:
@@ -124,58 +132,70 @@ def process(session: Session, *, postback_id: PostbackId, now: datetime) -> Post
 
     :raises UnknownPostback:
     """
-    found = db.lock(session, Postback, Postback.id == postback_id)
+    found = process_all(session, postback_ids=[postback_id], now=now)
     if not found:
         raise UnknownPostback
-    postback = found[0]
-    if postback.result in {Result.OK, Result.DUPLICATE, Result.REJECTED}:
-        return _result(postback)
-    network = session.get(Network, postback.network_id)
-    assert network is not None, "only rejected postbacks have no network"
-    postback.attempts += 1
-    postback.handled_at = now
-    fields = claims.fields_of(postback.query, postback.content_type, postback.body)
-    try:
-        understood = _understand(session, network, fields, postback.received_at)
-    except Unreadable as error:
-        postback.result, postback.reason = Result.QUARANTINED, error.reason
-        return _result(postback)
-    db.advisory_lock(session, f"conversion:{understood.key}")
-    conversion = next(
-        iter(db.lock(session, Conversion, Conversion.dedupe_key == understood.key)), None
-    )
-    step = _step(session, network, understood, conversion, postback.received_at)
-    postback.result, postback.reason = step.result, step.reason
-    if step.result == Result.OK:
-        conversion = _move(session, network, understood, conversion, step, now)
-    if conversion is not None:
-        postback.conversion_id, postback.revision = conversion.id, conversion.revision
-    return _result(postback)
+    return found[0]
+
+
+def process_all(
+    session: Session, *, postback_ids: Sequence[PostbackId], now: datetime
+) -> list[PostbackResult]:
+    """The same of many, in the order in which they came; those that do not exist are left out."""
+    found = db.lock(session, Postback, Postback.id.in_(postback_ids))
+    waiting_ones = [one for one in found if one.result not in _SETTLED]
+    mine = Network.id.in_({one.network_id for one in waiting_ones})
+    networks = {one.id: one for one in session.scalars(select(Network).where(mine))}
+    assert all(one.network_id in networks for one in waiting_ones), "strangers' are rejected"
+    readings = [_reading(networks[one.network_id], one) for one in waiting_ones if one.network_id]
+    for postback, outcome in zip(waiting_ones, _settled(session, readings, now), strict=True):
+        postback.attempts += 1
+        postback.handled_at = now
+        postback.result, postback.reason = outcome.result, outcome.reason
+        postback.word = outcome.word or postback.word  # what it waited for stays to be seen
+        postback.conversion_id, postback.revision = outcome.conversion_id, outcome.revision
+    session.flush()
+    return [_result(one) for one in found]
+
+
+def mark_failed(session: Session, *, postback_id: PostbackId, now: datetime) -> None:
+    """Say of a postback that reading it failed by a fault of ours; it waits on, and is shown."""
+    for postback in db.lock(session, Postback, Postback.id == postback_id):
+        if postback.result not in _SETTLED:
+            postback.attempts += 1
+            postback.reason, postback.handled_at = FAILED, now
+
+
+def forget_strangers(session: Session, *, now: datetime) -> int:
+    """Drop some of what strangers sent long ago, oldest first; returns how many, 0 at the end."""
+    oldest = select(Postback.id).where(~Postback.key_ok).order_by(Postback.id).limit(_FORGET_BATCH)
+    old = Postback.received_at < now - timedelta(days=STRANGER_DAYS)
+    gone = delete(Postback).where(Postback.id.in_(oldest), old).returning(Postback.id)
+    return len(session.scalars(gone).all())
 
 
 def preview(session: Session, *, request: PostbackIn, now: datetime) -> Preview:
     """What `receive` would do with this request, without doing it."""
     fields = claims.fields_of(request.query, request.content_type, request.body)
-    network, refusal = _sender(session, fields, request.address)
+    sender = _sender(session, fields, request.address, now)
+    if sender.network is None or sender.refusal is not None:
+        shown = {name: values for name, values in fields.items() if name != "key"}
+        nothing = (None, None, None, None)
+        return Preview(Result.REJECTED, sender.refusal, sender.network, shown, *nothing)
+    return preview_of(session, network=sender.network, fields=fields, at=now)
+
+
+def preview_of(
+    session: Session, *, network: Network, fields: dict[str, list[str]], at: datetime
+) -> Preview:
+    """The same of fields that the network says for certain; `at` is when it happened."""
     shown = {name: values for name, values in fields.items() if name != "key"}
-    if network is None or refusal is not None:
-        return Preview(Result.REJECTED, refusal, network, shown, None, None, None, None)
     try:
-        understood = _understand(session, network, fields, now)
+        claim = claims.read(network, fields)
     except Unreadable as error:
         return Preview(Result.QUARANTINED, error.reason, network, shown, None, None, None, None)
-    conversion = session.scalar(select(Conversion).where(Conversion.dedupe_key == understood.key))
-    step = _step(session, network, understood, conversion, now)
-    return Preview(
-        step.result,
-        step.reason,
-        network,
-        shown,
-        understood.claim,
-        understood.attribution,
-        conversion,
-        step,
-    )
+    one, conversion, step = settling.look(session, Told(network, claim, at))
+    return Preview(step.result, step.reason, network, shown, claim, one.owner, conversion, step)
 
 
 def waiting(
@@ -196,163 +216,60 @@ def waiting(
     return [PostbackId(key) for key in session.scalars(rows)]
 
 
-def _sender(
-    session: Session, fields: dict[str, list[str]], address: str
-) -> tuple[Network | None, str | None]:
-    """Who sent it, and why they may not (spec 3: 401 only for a wrong key)."""
-    key = fields.get("key", [""])[0]
-    name = fields.get("network", [""])[0]
-    if not name:
-        network = networks.by_key(session, key) if key else None
-        return network, _refusal(network, address) if network else WRONG_KEY
-    same_name = func.lower(Network.name) == name.lower()
-    network = None if "\x00" in name else session.scalar(select(Network).where(same_name))
-    if network is None:
-        return None, "unknown_network"
-    if not networks.key_fits(network, key):
-        return network, WRONG_KEY
-    return network, _refusal(network, address)
+def _sender(session: Session, fields: dict[str, list[str]], address: str, now: datetime) -> Sender:
+    asked = senders.asked(fields, address)
+    return senders.judge(session, [asked], now=now)[asked]
 
 
-def _kept_body(request: PostbackIn, refusal: str | None) -> bytes:
-    """Nothing of a stranger's: it may be large, or hold a key where we do not look for it."""
-    if refusal == WRONG_KEY:
-        return b""
-    return claims.body_without_key(request.content_type, request.body)
+def _kept(request: PostbackIn, sender: Sender, outcome: Outcome) -> Kept:
+    """The request as it is stored: without its key, and with nothing of a stranger's body, which
+    may be large, or hold a key where we do not look for it."""
+    wrong = sender.refusal == WRONG_KEY
+    return Kept(
+        method=request.method,
+        query=claims.without_key(request.query).replace("\x00", "%00"),
+        content_type=request.content_type.replace("\x00", ""),
+        body=b"" if wrong else claims.body_without_key(request.content_type, request.body),
+        address=request.address,
+        network_id=sender.network.id if sender.network else None,
+        key_ok=not sender.stranger,
+        outcome=outcome,
+    )
 
 
-def _refusal(network: Network, address: str) -> str | None:
-    if not network.active:
-        return "network_inactive"
-    if not network.addresses:
-        return None
-    try:
-        sender = ip_address(address)
-    except ValueError:
-        return "address_not_allowed"
-    allowed = any(sender in ip_network(known) for known in network.addresses)
-    return None if allowed else "address_not_allowed"
-
-
-def _understand(
-    session: Session, network: Network, fields: dict[str, list[str]], at: datetime
-) -> _Understood:
-    claim = claims.read(network, fields)
-    try:
-        found, reason = attribution.find(session, claim.subid), None
-    except NoClick as error:
-        found, reason = None, error.reason
-    return _Understood(claim, _dedupe_key(network, claim, found, at), found, reason)
-
-
-def _dedupe_key(network: Network, claim: Claim, found: Attribution | None, at: datetime) -> str:
-    """The event's one name: (network, txn, goal), else (network, click, goal).
-
-    Networks that pay again for a click without saying which payment it is add amount and day.
-    """
-    if claim.txn_id is not None:
-        parts = ["txn", claim.txn_id, claim.goal]
-    else:
-        parts = ["click", found.click if found else claim.subid, claim.goal]
-        if network.rebill and claim.amount is not None:
-            parts += [str(claim.amount.micro), at.date().isoformat()]
-    return json.dumps([str(network.id), *parts])
-
-
-def _step(
+def _outcomes(
     session: Session,
-    network: Network,
-    understood: _Understood,
-    conversion: Conversion | None,
-    received_at: datetime,
-) -> Step:
-    claim = understood.claim
-    amount = None if claim.amount is None else claim.amount.micro
-    if conversion is None:
-        nothing = (claim.status, 0)
-        if understood.attribution is None:
-            return Step(Result.ORPHAN, understood.reason, *nothing)
-        number = understood.attribution.number
-        lookback = timedelta(days=network.lookback_days)
-        if number is not None and clickid.at(number) < received_at - lookback:
-            return Step(Result.QUARANTINED, "outside_lookback", *nothing)
-        return lifecycle.decide(None, status=claim.status, amount_micro=amount)
-    state = State(Status(conversion.status), conversion.amount_micro)
-    return lifecycle.decide(state, status=claim.status, amount_micro=amount)
-
-
-def _move(
-    session: Session,
-    network: Network,
-    understood: _Understood,
-    conversion: Conversion | None,
-    step: Step,
+    judged: Sequence[Sender],
+    given: Sequence[dict[str, list[str]]],
     now: datetime,
-) -> Conversion:
-    """Bring the conversion to its next revision and tell those who post its money."""
-    if conversion is None:
-        conversion = _begin(session, network, understood, step, now)
-    else:
-        conversion.revision += 1
-        conversion.status, conversion.amount_micro = step.status, step.amount_micro
-        conversion.updated_at = now
-    session.flush()  # the revision needs the conversion's key
-    session.add(
-        ConversionRevision(
-            conversion_id=conversion.id,
-            revision=conversion.revision,
-            status=step.status,
-            amount_micro=step.amount_micro,
-            at=now,
-        )
-    )
-    payload = {"conversion_id": str(conversion.id), "revision": conversion.revision}
-    events.emit(session, "conversion.changed", payload)
-    return conversion
+) -> list[Outcome]:
+    readings: list[Told | Outcome] = []
+    for sender, fields in zip(judged, given, strict=True):
+        if sender.network is None or sender.refusal is not None:
+            readings.append(Outcome(Result.REJECTED, sender.refusal))
+        else:
+            readings.append(_read(sender.network, fields, now, None))
+    return _settled(session, readings, now)
 
 
-def _begin(
-    session: Session, network: Network, understood: _Understood, step: Step, now: datetime
-) -> Conversion:
-    found = understood.attribution
-    assert found is not None, "a conversion begins with a click"
-    terms = _terms(session, found, now)
-    conversion = Conversion(
-        network_id=network.id,
-        dedupe_key=understood.key,
-        txn_id=understood.claim.txn_id,
-        goal=understood.claim.goal,
-        click_id=found.number,
-        link_id=found.link_id,
-        partner_id=found.partner_id,
-        offer_id=terms.offer_id,
-        offer_version=terms.version,
-        share_bps=_share_bps(session, terms, found, now),
-        status=step.status,
-        amount_micro=step.amount_micro,
-        currency="EUR",
-        revision=1,
-        occurred_at=now,
-        updated_at=now,
-    )
-    session.add(conversion)
-    return conversion
+def _reading(network: Network, postback: Postback) -> Told | Outcome:
+    fields = claims.fields_of(postback.query, postback.content_type, postback.body)
+    return _read(network, fields, postback.at, postback.happened_at)
 
 
-def _terms(session: Session, found: Attribution, now: datetime) -> OfferVersion:
-    """Those in force at the click: what the partner was promised when they sent the visitor."""
-    clicked_at = now if found.number is None else min(clickid.at(found.number), now)
-    return offers.in_force(session, offer_id=OfferId(found.offer_id), at=clicked_at)
+def _read(
+    network: Network, fields: dict[str, list[str]], at: datetime, happened_at: datetime | None
+) -> Told | Outcome:
+    try:
+        return Told(network, claims.read(network, fields), at, happened_at)
+    except Unreadable as error:
+        return Outcome(Result.QUARANTINED, error.reason, word=error.word)
 
 
-def _share_bps(session: Session, terms: OfferVersion, found: Attribution, now: datetime) -> int:
-    """The partner's part, fixed when the conversion begins: later terms never rewrite it."""
-    if terms.mode == Mode.CPC:
-        return 0
-    own_content = session.scalar(select(Link.own_content).where(Link.id == found.link_id))
-    if own_content:
-        return policy.at(session, now).byop_share_bps
-    return policy.at(session, now).partner_share_bps if terms.share_bps is None else terms.share_bps
+def _settled(session: Session, readings: Sequence[Told | Outcome], now: datetime) -> list[Outcome]:
+    told = [one for one in readings if isinstance(one, Told)]
+    settled = iter(settling.settle(session, told, now=now))
+    return [one if isinstance(one, Outcome) else next(settled) for one in readings]
 
 
 def _result(postback: Postback) -> PostbackResult:

@@ -14,11 +14,10 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db
-from flowlink.tracking import clickid, devices, housekeeping
+from flowlink.tracking import clickid, devices, folding, housekeeping
 from flowlink.tracking.models import Agent
 from flowlink.tracking.rollups import Archive
 
-LOCK = "tracking.recount"
 _AT = "to_timestamp(((c.id >> 22) + 1704067200000) / 1000.0)"
 _VALID = "count(*) FILTER (WHERE c.reason = 0)::int AS valid"
 _FLAGGED = "count(*) FILTER (WHERE c.reason <> 0)::int AS flagged"
@@ -33,19 +32,36 @@ class _Rollup:
     counts: dict[str, str]
     of_day: str
     joins: str = ""
+    waiting: str = ""
+    kept_days: int | None = None
+
+    @property
+    def source(self) -> str:
+        """Where its counts are read: the table, with what waits to be folded into it."""
+        if not self.waiting:
+            return self.table
+        names, sums = (
+            ", ".join(self.key),
+            ", ".join(f"sum({one})::int AS {one}" for one in self.counts),
+        )
+        both = (
+            f"SELECT {names}, {', '.join(self.counts)} FROM {self.table} UNION ALL {self.waiting}"  # noqa: S608
+        )
+        return f"(SELECT {names}, {sums} FROM ({both}) AS every GROUP BY {names})"  # noqa: S608
 
 
-def _two(table: str, key: dict[str, str], of_day: str) -> _Rollup:
-    return _Rollup(table, key, {"valid": _VALID, "flagged": _FLAGGED}, of_day)
+def _two(table: str, key: dict[str, str], of_day: str, **more: Any) -> _Rollup:
+    return _Rollup(table, key, {"valid": _VALID, "flagged": _FLAGGED}, of_day, **more)
 
 
 _IN_DAY = ">= :start AND t.{0} < :end"
-_MINUTES = _two(
-    "tracking_click_minute",
-    {"minute": f"date_trunc('minute', {_AT}, 'UTC')", "partner": "c.partner"},
-    "t.minute " + _IN_DAY.format("minute"),
-)
 _ROLLUPS = (
+    _two(
+        "tracking_click_minute",
+        {"minute": f"date_trunc('minute', {_AT}, 'UTC')", "partner": "c.partner"},
+        "t.minute " + _IN_DAY.format("minute"),
+        kept_days=housekeeping.DAYS_REMEMBERED,
+    ),
     _two(
         "tracking_click_hour",
         {"partner": "c.partner", "hour": f"date_trunc('hour', {_AT}, 'UTC')"},
@@ -57,6 +73,8 @@ _ROLLUPS = (
         "tracking_click_link_hour",
         {"link": "c.link", "hour": f"date_trunc('hour', {_AT}, 'UTC')"},
         "t.hour " + _IN_DAY.format("hour"),
+        waiting=folding.WAITING_LINK_HOURS,
+        kept_days=housekeeping.LINK_HOUR_DAYS,
     ),
     _Rollup(
         "tracking_click_origin",
@@ -72,6 +90,8 @@ _ROLLUPS = (
         {"count": "count(*)::int AS count"},
         "t.day = :day",
         "JOIN tracking_agent a ON a.id = c.agent",
+        waiting=f"{folding.WAITING_ORIGINS} UNION ALL {folding.PACKED_ORIGINS}",
+        kept_days=housekeeping.ORIGIN_DAYS,
     ),
 )
 
@@ -119,9 +139,11 @@ def rebuild(session: Session, *, day: date, now: datetime) -> list[Difference]:
 
     Clicks that arrive meanwhile are counted as always. A day that was put away is left alone.
     """
-    db.advisory_lock(session, LOCK)  # a difference that two find is added once
-    if session.get(Archive, day) is not None:
+    db.advisory_lock(session, folding.LOCK)  # a difference that two find is added once
+    if session.scalar(select(Archive.day).where(Archive.day == day).limit(1)) is not None:
         return []
+    while folding.fold(session)[0]:
+        pass
     _reclassify(session)
     found = []
     for rollup in _due(day, now):
@@ -141,9 +163,9 @@ def _reclassify(session: Session) -> None:
 
 
 def _due(day: date, now: datetime) -> Sequence[_Rollup]:
-    """Minutes are forgotten early: only those that are still kept can be compared."""
-    oldest = now.astimezone(UTC).date() - timedelta(days=housekeeping.DAYS_REMEMBERED - 1)
-    return (*_ROLLUPS, _MINUTES) if day >= oldest else _ROLLUPS
+    """Some counts are forgotten early: only those that are still kept can be compared."""
+    age = (now.astimezone(UTC).date() - day).days
+    return [one for one in _ROLLUPS if one.kept_days is None or age < one.kept_days]
 
 
 def _span(day: date) -> dict[str, Any]:
@@ -176,7 +198,7 @@ def _difference(rollup: _Rollup) -> str:
       FROM tracking_click c {rollup.joins}
       WHERE c.id >= :low AND c.id < :high GROUP BY {places}
     ), stored AS (
-      SELECT {keys}, {", ".join(rollup.counts)} FROM {rollup.table} t WHERE {rollup.of_day}
+      SELECT {keys}, {", ".join(rollup.counts)} FROM {rollup.source} t WHERE {rollup.of_day}
     ), difference AS (
       SELECT {keys}, {lacking} FROM counted FULL JOIN stored USING ({keys}) WHERE {differs}
     )

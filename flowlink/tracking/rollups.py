@@ -1,8 +1,12 @@
-"""Tables of the counts of clicks, kept in the transaction of each click; and days put away."""
+"""Tables of the counts of clicks, kept in the transaction of each click; and days put away.
+
+Counts by origin and by hour of a link are folded a little later: `folding` reads them whole.
+"""
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, SmallInteger, Text
+from sqlalchemy import BigInteger, Identity, Integer, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flowlink.kernel.db import Base
@@ -63,7 +67,7 @@ class Miss(Base):
 
 
 class LinkHourCount(Base):
-    """Clicks of a link in an hour."""
+    """Clicks of a link in an hour, for some days: see `housekeeping`."""
 
     __tablename__ = "tracking_click_link_hour"
 
@@ -74,7 +78,7 @@ class LinkHourCount(Base):
 
 
 class OriginCount(Base):
-    """Clicks of a link on a UTC day by where they came from and what they were."""
+    """Clicks of a link today (UTC), or late, by where they came from and what they were."""
 
     __tablename__ = "tracking_click_origin"
 
@@ -88,13 +92,48 @@ class OriginCount(Base):
     count: Mapped[int]
 
 
+class OriginDay(Base):
+    """The counts by origin of a link on a day that is over, column by column."""
+
+    __tablename__ = "tracking_click_origin_day"
+
+    partner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    link: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    countries: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    devices: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    referrers: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    reasons: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    counts: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class WaitingClicks(Base):
+    """What one batch's clicks were, column by column, until they are folded: see `folding`."""
+
+    __tablename__ = "tracking_click_waiting"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    partners: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    hours: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    links: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    countries: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    devices: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    referrers: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    reasons: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+
+
 class Archive(Base):
-    """A day whose clicks are in a file and no longer here; its counts stay."""
+    """Clicks of a day that are in a file and no longer here; their counts stay.
+
+    Clicks that came after their day was put away are put away as its next part.
+    """
 
     __tablename__ = "tracking_archive"
 
     day: Mapped[date] = mapped_column(primary_key=True)
+    part: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     clicks: Mapped[int] = mapped_column(BigInteger)
     file: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(Text)
     archived_at: Mapped[datetime]
+    dropped: Mapped[bool]

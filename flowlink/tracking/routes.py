@@ -8,17 +8,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import clock, ids
-from flowlink.partners import queries as partners
 from flowlink.partners.deps import CurrentPartner
 from flowlink.partners.ids import PartnerId
 from flowlink.tracking import clickid, offers, queries, service, wishes
-from flowlink.tracking.ids import CONVERSION, LINK, OfferId
+from flowlink.tracking.ids import LINK, OfferId
 from flowlink.tracking.link_wishes import TargetBody, WeightedBody, routing_of
-from flowlink.tracking.models import Conversion, Link
+from flowlink.tracking.models import Link
 from flowlink.tracking.queries import LinkLine
 from flowlink.tracking.wishes import Wishes
 from flowlink.web import lists
-from flowlink.web.amounts import Amount, money_json
 from flowlink.web.lists import SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
@@ -74,25 +72,6 @@ class LinkPage(BaseModel):
     next: str | None
 
 
-class ConversionRow(BaseModel):
-    id: str
-    status: str
-    amount: Amount
-    commission: Amount
-    txn_id: str | None
-    goal: str
-    click_id: str | None
-    link: str
-    revision: int
-    occurred_at: datetime
-    updated_at: datetime
-
-
-class ConversionPage(BaseModel):
-    conversions: list[ConversionRow]
-    next: str | None
-
-
 @router.get("/go", include_in_schema=False)
 def show_arrival(request: Request) -> Response:
     """Where the links of a fresh installation lead: a page that shows what came along (spec 8)."""
@@ -131,21 +110,6 @@ def list_links(session: Db, partner_id: CurrentPartner, cursor: Cursor = None) -
     )
     page = lists.cut(found, key=lambda line: line.link.id)
     return LinkPage(links=[_link_row(session, line) for line in page.items], next=page.next)
-
-
-@router.get("/api/partner/conversions")
-def list_conversions(
-    session: Db, partner_id: CurrentPartner, cursor: Cursor = None
-) -> ConversionPage:
-    """Your conversions, newest first. `commission` is your part before the reserve."""
-    found = queries.conversions_of(
-        session, partner_id=partner_id, before=lists.before(cursor), limit=SIZE + 1
-    )
-    page = lists.cut(found, key=lambda one: one.id)
-    links = queries.links_by_id(session, {one.link_id for one in page.items})
-    partner = partners.get(session, partner_id).number
-    rows = [_conversion_row(one, links[one.link_id], partner) for one in page.items]
-    return ConversionPage(conversions=rows, next=page.next)
 
 
 def _create(session: Session, partner_id: PartnerId, given: LinkIn) -> Link:
@@ -188,20 +152,4 @@ def _link_row(session: Session, line: LinkLine) -> LinkRow:
         conversions=line.conversions,
         disabled_at=line.link.disabled_at,
         created_at=line.link.created_at,
-    )
-
-
-def _conversion_row(conversion: Conversion, link: Link, partner: int) -> ConversionRow:
-    return ConversionRow(
-        id=ids.public(CONVERSION, conversion.id),
-        status=conversion.status,
-        amount=money_json(conversion.amount),
-        commission=money_json(conversion.amount.share(conversion.share_bps)),
-        txn_id=conversion.txn_id,
-        goal=conversion.goal,
-        click_id=queries.token_of(conversion, link, partner),
-        link=link.code,
-        revision=conversion.revision,
-        occurred_at=conversion.occurred_at,
-        updated_at=conversion.updated_at,
     )

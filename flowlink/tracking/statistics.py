@@ -5,21 +5,17 @@ Hours and days are UTC. Bots stand apart from the other clicks that do not count
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.selectable import Subquery
 
-from flowlink.tracking import countries
+from flowlink.tracking import countries, folding
 from flowlink.tracking.devices import Device
 from flowlink.tracking.models import Link, Reason, Referrer
-from flowlink.tracking.rollups import (
-    HourCount,
-    LinkDayCount,
-    LinkHourCount,
-    MinuteCount,
-    OriginCount,
-)
+from flowlink.tracking.rollups import HourCount, LinkDayCount, MinuteCount
 
 HOURS = 48
 MOST = 20
@@ -69,15 +65,19 @@ class Live:
 
 def of_partner(session: Session, *, partner: int, days: int, now: datetime) -> Statistics:
     """The clicks on all links of the partner with this number."""
-    hours = (HourCount.hour, HourCount.valid, HourCount.flagged, HourCount.partner == partner)
-    return _statistics(session, [OriginCount.partner == partner], hours, days, now)
+    hours = select(HourCount.hour, HourCount.valid, HourCount.flagged)
+    mine = hours.where(HourCount.partner == partner, _lately(HourCount.hour, now))
+    origin = folding.origins()
+    return _statistics(session, origin, [origin.c.partner == partner], mine, days, now)
 
 
 def of_link(session: Session, *, partner: int, link: int, days: int, now: datetime) -> Statistics:
     """The clicks on one link of that partner."""
-    which = [OriginCount.partner == partner, OriginCount.link == link]
-    columns = LinkHourCount.hour, LinkHourCount.valid, LinkHourCount.flagged
-    return _statistics(session, which, (*columns, LinkHourCount.link == link), days, now)
+    origin, each = folding.origins(), folding.link_hours().c
+    hours = select(each.hour, func.sum(each.valid), func.sum(each.flagged)).group_by(each.hour)
+    which = [origin.c.partner == partner, origin.c.link == link]
+    mine = hours.where(each.link == link, _lately(each.hour, now))
+    return _statistics(session, origin, which, mine, days, now)
 
 
 def live_of_partner(session: Session, *, partner: int, now: datetime) -> Live:
@@ -99,11 +99,12 @@ def live_of_link(session: Session, *, link: int, now: datetime) -> Live:
     today = now.astimezone(UTC).date()
     counts = session.get(LinkDayCount, (link, today))
     hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    lately = session.get(LinkHourCount, (link, hour))
+    each = folding.link_hours().c
+    lately = select(func.sum(each.valid)).where(each.link == link, each.hour == hour)
     return Live(
         today=counts.valid if counts else 0,
         not_counted=counts.flagged if counts else 0,
-        lately=lately.valid if lately else 0,
+        lately=int(session.scalar(lately) or 0),
     )
 
 
@@ -117,84 +118,83 @@ def totals(session: Session, links: Sequence[Link]) -> dict[int, tuple[int, int]
     return {link: (int(valid), int(flagged)) for link, valid, flagged in rows}
 
 
-_Hours = tuple[
-    InstrumentedAttribute[datetime],
-    InstrumentedAttribute[int],
-    InstrumentedAttribute[int],
-    ColumnElement[bool],
-]
+_Hours = Select[datetime, int, int]
+_KEYS = ("day", "country", "device", "referrer", "reason")
 
 
 def _statistics(
-    session: Session, which: list[ColumnElement[bool]], hours: _Hours, days: int, now: datetime
+    session: Session,
+    origin: Subquery,
+    which: list[ColumnElement[bool]],
+    hours: _Hours,
+    days: int,
+    now: datetime,
 ) -> Statistics:
     today = now.astimezone(UTC).date()
     first = today - timedelta(days=days - 1)
-    within = [*which, OriginCount.day.between(first, today)]
-    by_day = {one.name: one for one in _slices(session, within, OriginCount.day, str)}
+    found = _slices(session, origin, [*which, origin.c.day.between(first, today)])
+    by_day = {one.name: one for one in _named(found["day"], str)}
     span = [str(first + timedelta(days=offset)) for offset in range(days)]
-    by_reason = _slices(session, within, OriginCount.reason, _reason)
+    by_reason = _named(found["reason"], _reason)
     return Statistics(
         total=_sum(by_reason),
         hours=_hours(session, hours, now),
         days=[by_day.get(day, Slice(day, 0, 0, 0)) for day in span],
-        countries=_slices(session, within, OriginCount.country, countries.code)[:MOST],
-        devices=_slices(session, within, OriginCount.device, _device),
-        referrers=_referrers(session, within),
+        countries=_named(found["country"][:MOST], countries.code),
+        devices=_named(found["device"], _device),
+        referrers=_referrers(session, found["referrer"][:MOST]),
         reasons=by_reason,
     )
 
 
+_Found = tuple[Any, int, int, int]
+
+
 def _slices(
-    session: Session,
-    within: list[ColumnElement[bool]],
-    key: InstrumentedAttribute[int] | InstrumentedAttribute[date],
-    name: Callable[..., str],
-) -> list[Slice]:
-    rows = session.execute(
-        select(key, *_counts()).where(*within).group_by(key).order_by(*_most_first(), key)
-    )
-    return [Slice(name(row[0]), int(row[1]), int(row[2]), int(row[3])) for row in rows]
-
-
-def _referrers(session: Session, within: list[ColumnElement[bool]]) -> list[Slice]:
-    counted = (
-        select(OriginCount.referrer, *_counts())
-        .where(*within)
-        .group_by(OriginCount.referrer)
-        .order_by(*_most_first(), OriginCount.referrer)
-        .limit(MOST)
-        .subquery()
-    )
-    rows = session.execute(
-        select(Referrer.host, counted.c.valid, counted.c.bots, counted.c.others)
-        .join(counted, counted.c.referrer == Referrer.id)
-        .order_by(counted.c.valid.desc(), Referrer.host)
-    )
-    return [Slice(row[0], int(row[1]), int(row[2]), int(row[3])) for row in rows]
-
-
-def _counts() -> tuple[ColumnElement[int], ColumnElement[int], ColumnElement[int]]:
-    reason, count = OriginCount.reason, func.sum(OriginCount.count)
+    session: Session, origin: Subquery, within: list[ColumnElement[bool]]
+) -> dict[str, list[_Found]]:
+    """The counts by each key, the most valid first; all keys in one reading."""
+    keys = [origin.c[name] for name in _KEYS]
+    reason, count = origin.c.reason, func.sum(origin.c.count)
     machines = reason == Reason.BOT
-    return (
-        func.coalesce(count.filter(reason == Reason.VALID), 0).label("valid"),
-        func.coalesce(count.filter(machines), 0).label("bots"),
-        func.coalesce(count.filter(reason != Reason.VALID, ~machines), 0).label("others"),
+    counts = (
+        count.filter(reason == Reason.VALID),
+        count.filter(machines),
+        count.filter(reason != Reason.VALID, ~machines),
     )
+    each = func.grouping_sets(*(tuple_(key) for key in keys))
+    found: dict[str, list[_Found]] = {name: [] for name in _KEYS}
+    for row in session.execute(select(*keys, *counts).where(*within).group_by(each)):
+        name, key = next(one for one in zip(_KEYS, row, strict=False) if one[1] is not None)
+        valid, bots, others = (int(given or 0) for given in row[len(_KEYS) :])
+        found[name].append((key, valid, bots, others))
+    for slices in found.values():
+        slices.sort(key=lambda one: (-one[1], -sum(one[1:]), one[0]))
+    return found
 
 
-def _most_first() -> tuple[ColumnElement[int], ColumnElement[int]]:
-    valid = func.sum(OriginCount.count).filter(OriginCount.reason == Reason.VALID)
-    return func.coalesce(valid, 0).desc(), func.sum(OriginCount.count).desc()
+def _named(slices: Sequence[_Found], name: Callable[..., str]) -> list[Slice]:
+    return [Slice(name(key), *counts) for key, *counts in slices if any(counts)]
+
+
+def _referrers(session: Session, slices: Sequence[_Found]) -> list[Slice]:
+    rows = select(Referrer.id, Referrer.host).where(Referrer.id.in_([one[0] for one in slices]))
+    hosts: dict[int, str] = dict(session.execute(rows).all())
+    return _named(slices, hosts.__getitem__)
+
+
+def _lately(hour: ColumnElement[datetime] | InstrumentedAttribute[datetime], now: datetime) -> Any:
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour.between(last - timedelta(hours=HOURS - 1), last)
 
 
 def _hours(session: Session, hours: _Hours, now: datetime) -> list[Hour]:
-    column, valid, flagged, which = hours
-    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    first = last - timedelta(hours=HOURS - 1)
-    rows = session.execute(select(column, valid, flagged).where(which, column.between(first, last)))
-    known = {at.astimezone(UTC): (good, other) for at, good, other in rows}
+    first = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    first -= timedelta(hours=HOURS - 1)
+    known = {
+        at.astimezone(UTC): (int(valid), int(flagged))
+        for at, valid, flagged in session.execute(hours)
+    }
     span = [first + timedelta(hours=offset) for offset in range(HOURS)]
     return [Hour(at, *known.get(at, (0, 0))) for at in span]
 

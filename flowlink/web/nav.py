@@ -13,52 +13,69 @@ from flowlink.web.i18n import mark
 
 @dataclass(frozen=True)
 class Item:
-    """A section: where it is, what it is called (a msgid), who sees it."""
+    """A page of the navigation: where it is, its msgid, who sees it, the section it belongs to."""
 
     href: str
     label: str
     audience: str
+    section: str = ""
 
 
 @dataclass(frozen=True)
 class Section:
-    """An item as one page shows it."""
+    """A section as one page shows it: it leads to its first page and lists them all."""
 
     href: str
     label: str
     current: bool
+    pages: Sequence["Section"] = ()
 
+
+_LINKS, _MONEY = mark("Links"), mark("Earnings")
+_PEOPLE, _OFFERS, _SALES = mark("Partners"), mark("Offers and links"), mark("Conversions")
+_RISK, _PAYING, _HOUSE = mark("Risk"), mark("Payments"), mark("System")
 
 _ITEMS = (
     Item("/partners", mark("Earn with us"), "visitor"),
     Item("/partners/leaderboard", mark("Leaderboard"), "visitor"),
     Item("/partners/faq", mark("Questions"), "visitor"),
     Item("/partner/portal", mark("Portal"), "partner"),
-    Item("/partner/links", mark("Links"), "partner"),
-    Item("/partner/statistics", mark("Statistics"), "partner"),
-    Item("/partners/earnings", mark("Earnings"), "partner"),
-    Item("/partners/sales", mark("Sales"), "partner"),
-    Item("/partners/papers", mark("Papers"), "partner"),
+    Item("/partner/links", mark("Links"), "partner", _LINKS),
+    Item("/partner/statistics", mark("Statistics"), "partner", _LINKS),
+    Item("/partners/earnings", mark("Earnings"), "partner", _MONEY),
+    Item("/partners/sales", mark("Sales"), "partner", _MONEY),
+    Item("/partners/papers", mark("Papers"), "partner", _MONEY),
+    Item("/partner/webhooks", mark("Webhooks"), "partner", _LINKS),
+    Item("/partners/cases", mark("Cases"), "partner", _MONEY),
+    Item("/partners/invite", mark("Invite"), "partner"),
     Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
-    Item("/teams", mark("Teams"), "user"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
-    Item("/admin/partners", mark("Partners"), "operator"),
-    Item("/admin/teams", mark("Teams"), "operator"),
-    Item("/admin/payments", mark("Payments"), "operator"),
-    Item("/admin/offers", mark("Offers"), "operator"),
-    Item("/admin/links", mark("All links"), "operator"),
-    Item("/admin/domains", mark("Domains"), "operator"),
-    Item("/admin/networks", mark("Networks"), "operator"),
-    Item("/admin/postbacks", mark("Postbacks"), "operator"),
-    Item("/ops/holds", mark("Holds"), "operator"),
-    Item("/ops/payouts/pending", mark("Withdrawals"), "operator"),
-    Item("/admin/payouts", mark("Payouts"), "operator"),
-    Item("/admin/papers", mark("Papers"), "operator"),
-    Item("/admin/ledger", mark("Ledger"), "operator"),
-    Item("/admin/jobs", mark("Jobs"), "operator"),
-    Item("/admin/mails", mark("Mails"), "operator"),
-    Item("/admin/audit", mark("Audit"), "operator"),
-    Item("/admin/settings", mark("Settings"), "operator"),
+    Item("/admin/partners", mark("Partners"), "operator", _PEOPLE),
+    Item("/admin/teams", mark("Teams"), "operator", _PEOPLE),
+    Item("/admin/groups", mark("Groups"), "operator", _PEOPLE),
+    Item("/admin/onboarding", mark("Onboarding"), "operator", _PEOPLE),
+    Item("/admin/cases", mark("Cases"), "operator", _PEOPLE),
+    Item("/admin/disputes", mark("Disputes"), "operator", _PEOPLE),
+    Item("/admin/offers", mark("Offers"), "operator", _OFFERS),
+    Item("/admin/links", mark("All links"), "operator", _OFFERS),
+    Item("/admin/domains", mark("Domains"), "operator", _OFFERS),
+    Item("/admin/networks", mark("Networks"), "operator", _SALES),
+    Item("/admin/postbacks", mark("Postbacks"), "operator", _SALES),
+    Item("/admin/trail", mark("Trails"), "operator", _SALES),
+    Item("/ops/holds", mark("Holds"), "operator", _RISK),
+    Item("/ops/watches", mark("Watched clicks"), "operator", _RISK),
+    Item("/admin/payments", mark("Payments"), "operator", _PAYING),
+    Item("/ops/payouts/pending", mark("Withdrawals"), "operator", _PAYING),
+    Item("/ops/payouts/runs", mark("Runs"), "operator", _PAYING),
+    Item("/ops/payouts/answers", mark("Bank answers"), "operator", _PAYING),
+    Item("/admin/payouts", mark("Payouts"), "operator", _PAYING),
+    Item("/admin/papers", mark("Papers"), "operator", _PAYING),
+    Item("/admin/ledger", mark("Ledger"), "operator", _PAYING),
+    Item("/admin/jobs", mark("Jobs"), "operator", _HOUSE),
+    Item("/admin/mails", mark("Mails"), "operator", _HOUSE),
+    Item("/admin/audit", mark("Audit"), "operator", _HOUSE),
+    Item("/admin/settings", mark("Settings"), "operator", _HOUSE),
+    Item("/teams", mark("Teams"), "user"),
 )
 
 
@@ -68,7 +85,18 @@ def sections(request: Request, viewer: Any) -> Sequence[Section]:
     paths = _paths(request.app)
     shown = [item for item in _ITEMS if item.audience in audiences(viewer) and item.href in paths]
     opened = max((i.href for i in shown if _within(here, i.href)), key=len, default="")
-    return [Section(item.href, item.label, item.href == opened) for item in shown]
+    grouped: dict[str, list[Item]] = {}
+    for item in shown:
+        grouped.setdefault(item.section or item.href, []).append(item)
+    return [_section(items, opened) for items in grouped.values()]
+
+
+def _section(items: Sequence[Item], opened: str) -> Section:
+    first = items[0]
+    pages = [Section(item.href, item.label, item.href == opened) for item in items]
+    if len(pages) == 1:
+        return pages[0]
+    return Section(first.href, first.section, any(page.current for page in pages), pages)
 
 
 def audiences(viewer: Any) -> set[str]:

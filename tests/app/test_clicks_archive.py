@@ -86,12 +86,59 @@ def test_old_days_are_put_away_and_their_counts_stay(shop: Shop, files: Path) ->
     assert ask("SELECT * FROM tracking_click_day ORDER BY day") == counts
 
 
+def test_a_click_that_comes_after_its_day_was_put_away_gets_a_file_of_its_own(
+    shop: Shop, files: Path
+) -> None:
+    now = clock.now()
+    jobs.JOBS["click_archive"].run(now)
+    at = now - timedelta(days=500)
+    with db.write() as session:
+        clicks.store(
+            session, visits=[Visit(shop.link.code, at, "203.0.113.9", BROWSER, "", Reason.VALID)]
+        )
+    counts = ask("SELECT * FROM tracking_click_day ORDER BY day")
+    was_here = ask("SELECT count(*) FROM tracking_click")
+
+    said = jobs.JOBS["click_archive"].run(now)
+    again = jobs.JOBS["click_archive"].run(now)
+
+    assert (was_here, said) == ([(7,)], "1 days put away, 1 clicks")
+    assert again == "0 days put away, 0 clicks"
+    day = at.astimezone(UTC).date()
+    first, second = files / f"clicks-{day}.parquet", files / f"clicks-{day}.2.parquet"
+    assert (len(read(first)), len(read(second))) == (3, 1)
+    assert ask("SELECT count(*) FROM tracking_click") == [(6,)]
+    assert ask("SELECT * FROM tracking_click_day ORDER BY day") == counts
+    assert counts[0][2:] == (3, 1)
+    told = "SELECT part, clicks, dropped FROM tracking_archive ORDER BY day, part LIMIT 2"
+    assert ask(told) == [(1, 3, True), (2, 1, True)]
+
+
+def test_a_late_click_is_not_dropped_for_the_file_that_its_day_has(shop: Shop, files: Path) -> None:
+    now = clock.now()
+    jobs.JOBS["click_archive"].run(now)
+    at = now - timedelta(days=500)
+    late = [
+        Visit(shop.link.code, at, f"203.0.113.{n}", BROWSER, "", Reason.VALID) for n in (7, 8, 9)
+    ]
+    with db.write() as session:
+        clicks.store(session, visits=late)
+
+    with db.write() as session:  # as many as the file has
+        dropped = session.scalar(
+            text("SELECT tracking_drop_day(:day)"), {"day": at.astimezone(UTC).date()}
+        )
+
+    assert dropped is False
+    assert ask("SELECT count(*) FROM tracking_click") == [(9,)]
+
+
 def test_nothing_is_dropped_that_its_file_does_not_have(shop: Shop, files: Path) -> None:
     now = clock.now()
     day = now.astimezone(UTC).date() - timedelta(days=500)
 
     with pytest.raises(DatabaseError, match="has 3 clicks, its file 2"), db.write() as session:
-        archive.put_away(session, done=PutAway(day, 2, "a file", "its sum"), now=now)
+        archive.put_away(session, done=PutAway(day, 1, 2, "a file", "its sum"), now=now)
 
     assert ask("SELECT count(*) FROM tracking_click") == [(12,)]
     assert ask("SELECT count(*) FROM tracking_archive") == [(0,)]

@@ -162,7 +162,9 @@ def test_a_payment_after_the_end_goes_back_by_itself(shop: Life) -> None:
     shop.pay(order["payment_id"])
     assert shop.status(order["resource_id"]) == "cancelled"
     assert shop.get("limits")["cpu_cores"] == 4
-    jobs.run_pending(shop.payment(order).paid_at or datetime.max)
+    paid_at = shop.payment(order).paid_at
+    assert paid_at is not None
+    jobs.run_pending(paid_at)
 
     assert shop.payment(order).refunded_minor == 200
     assert shop.has(AccountKind.CLEARING, "sandbox") == "0.00 EUR"

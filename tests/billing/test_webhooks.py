@@ -33,7 +33,8 @@ STATE = text(
 BALANCES = text(
     """
     SELECT a.kind, CASE a.kind WHEN 'deferred' THEN '' ELSE a.owner END, sum(b.balance)::bigint
-      FROM ledger_account a JOIN ledger_balance b ON b.account = a.number GROUP BY 1, 2 ORDER BY 1, 2
+      FROM ledger_account a JOIN ledger_balance b ON b.account = a.number
+     GROUP BY 1, 2 ORDER BY 1, 2
     """
 )
 

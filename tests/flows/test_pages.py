@@ -30,6 +30,7 @@ CONSOLE = [
     "/admin/partners",
     "/admin/postbacks",
     "/admin/postbacks/try?network=direct&amount=5&subid=x",
+    "/admin/trail",
     "/admin/networks",
     "/admin/networks/direct",
     "/admin/offers",

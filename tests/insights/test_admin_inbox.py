@@ -1,20 +1,16 @@
 """Console pages about networks: what they sent, and new networks and offers."""
 
-from datetime import datetime
-
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import ids
-from flowlink.tracking import offers, postbacks
+from flowlink.tracking import offers
 from flowlink.tracking.ids import CONVERSION, POSTBACK
 from flowlink.tracking.models import Mode, Postback
-from flowlink.tracking.postbacks import PostbackIn
 from tests.factories import Person
-from tests.insights.makers import World, read, send, status
-from tests.tracking.makers import postback
+from tests.insights.makers import World, read, send
 
 
 def test_a_postback_is_shown_as_it_came_without_its_key(
@@ -92,36 +88,3 @@ def test_a_network_is_made_by_form(client: TestClient, operator: Person) -> None
     page = read(client, "/admin/networks/acme")
     assert ("aff_sub" in page, "/aff/postback?network=acme" in page) == (True, True)
     assert send(client, "/admin/networks", name="acme")[0] == 400
-
-
-def test_a_postback_is_tried_without_effect(
-    client: TestClient, session: Session, operator: Person, world: World
-) -> None:
-    before = session.scalar(text("SELECT count(*) FROM tracking_postback"))
-    path = "/admin/postbacks/try?network=direct&amount=30"
-
-    page = read(client, f"{path}&subid={world.click}&status=approved&txn_id=t2")
-
-    assert ("Accepted" in page, "€30.00" in page) == (True, True)
-    assert ids.public("par", world.ada.partner_id) in page
-    assert "Known so far" in read(client, f"{path}&subid={world.click}&txn_id=t1")
-    assert "does not know this status word" in read(client, f"{path}&status=perhaps")
-    assert "not one of ours" in read(client, f"{path}&subid=nonsense&status=approved")
-    assert status(client, "/admin/postbacks/try?network=nowhere") == 404
-    assert session.scalar(text("SELECT count(*) FROM tracking_postback")) == before
-
-
-def test_an_orphan_is_tried_again_by_hand(
-    client: TestClient, session: Session, operator: Person, world: World, now: datetime
-) -> None:
-    query = postback(world.shop, subid="nonsense", amount="5", txn_id="t9")
-    kept = postbacks.receive(session, request=PostbackIn(method="GET", query=query), now=now)
-    assert kept.postback_id is not None
-    path = f"/admin/postbacks/{ids.public(POSTBACK, kept.postback_id)}"
-    assert "Try again now" in read(client, path)
-
-    assert send(client, f"{path}/replay") == (303, path)
-
-    assert session.get_one(Postback, kept.postback_id).attempts == 2
-    assert "replayed postback" in read(client, "/admin/audit")
-    assert send(client, "/admin/postbacks/pb_00000000000000000000000000/replay")[0] == 404

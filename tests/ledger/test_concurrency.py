@@ -32,6 +32,10 @@ from tests.ledger.makers import (
 
 CALLERS = 12
 
+OWN_PROCESS = "SELECT pg_backend_pid()"
+KILL = "SELECT pg_terminate_backend(:process)"
+short_and_exact = pytest.mark.parametrize("short", [False, True])
+
 
 def at_once(calls: Sequence[Sequence[Entry]]) -> list[list[Outcome]]:
     """Post each call in a thread and a transaction of its own, all let go at the same moment."""
@@ -57,6 +61,13 @@ def committed(read: Callable[[Session], object]) -> object:
         return read(session)
 
 
+def opened(*pairs: tuple[Account, Account]) -> None:
+    """Open accounts and leave them empty: calls on open accounts go the short way."""
+    entries = [entry(move(*pair, "1.00"), move(*pair[::-1], "1.00")) for pair in pairs]
+    with db.write() as session:
+        ledger.post_many(session, entries, NOW)
+
+
 def rich(amount: str) -> UUID:
     with db.write() as session:
         return partner_with(session, amount)
@@ -66,9 +77,12 @@ def balance(place: Account) -> str:
     return str(committed(lambda session: queries.balance(session, place)))
 
 
-def test_duplicates_are_posted_once(database: str) -> None:
-    owner = uuid4()
-    earned = entry(move(receivable(uuid4()), available(owner), "1.00"))
+@short_and_exact
+def test_duplicates_are_posted_once(database: str, *, short: bool) -> None:
+    owner, network = uuid4(), receivable(uuid4())
+    earned = entry(move(network, available(owner), "1.00"))
+    if short:
+        opened((network, available(owner)))
 
     outcomes = at_once([[earned]] * CALLERS)
 
@@ -93,9 +107,12 @@ def test_one_source_for_different_facts_is_posted_once(database: str) -> None:
     assert Counter(found) == {"1.00 EUR": 1, "0.00 EUR": CALLERS - 1}
 
 
-def test_sources_are_claimed_in_one_order(database: str) -> None:
+@short_and_exact
+def test_sources_are_claimed_in_one_order(database: str, *, short: bool) -> None:
     """Two callers share nothing but sources, and a third holds the first until both wait."""
     places = [(receivable(uuid4()), available(uuid4())) for _ in range(3)]
+    if short:
+        opened(*places)
 
     def call(pair: tuple[Account, Account], sources: str) -> list[Entry]:
         return [entry(move(*pair, amount="1.00"), source=f"test:{name}") for name in sources]
@@ -181,6 +198,29 @@ def test_crossing_transfers_do_not_deadlock(database: str) -> None:
     total = committed(lambda session: [queries.balance(session, place) for place in places])
     assert isinstance(total, list)
     assert sum(money.micro for money in total) == 6 * euros("100.00").micro
+
+
+def test_a_killed_caller_leaves_nothing_and_holds_nobody_up(database: str) -> None:
+    """Its server process dies with all locks held and everything written but the commit."""
+    owner, network = uuid4(), receivable(uuid4())
+    opened((network, available(owner)))
+    earned = [entry(move(network, available(owner), "1.00")) for _ in range(100)]
+
+    with ThreadPoolExecutor(1) as pool:
+        with db.engine().connect() as connection, Session(connection) as session:
+            ledger.post_many(session, earned, NOW)
+            waiting = pool.submit(at_once, [earned])
+            with db.read() as other:
+                wait_for_waiters(other, 1)
+                other.execute(text("SET LOCAL ROLE NONE"))
+                other.execute(text(KILL), {"process": session.scalar(text(OWN_PROCESS))})
+            with pytest.raises(DBAPIError):
+                session.execute(text("SELECT 1"))
+            connection.invalidate()
+        outcomes = waiting.result(20)
+
+    assert tally(outcomes) == {Status.CREATED: 100}
+    assert balance(available(owner)) == "100.00 EUR"
 
 
 def test_crossing_batches_that_open_the_same_accounts_do_not_deadlock(database: str) -> None:

@@ -12,7 +12,7 @@ from flowlink.identity.ids import UserId
 from flowlink.kernel import policy as policies
 from flowlink.kernel.models import AuditRow, Event
 from flowlink.notify.models import Mail
-from flowlink.partners import ids, queries, service as partners
+from flowlink.partners import ids, onboarding, queries, service as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from tests.factories import make_operator, make_partner
@@ -60,7 +60,7 @@ def test_joining_again_changes_nothing(session: Session, now: datetime) -> None:
 def test_old_terms_are_refused(session: Session, now: datetime) -> None:
     ada = user(session, now)
 
-    with pytest.raises(partners.OldTerms):
+    with pytest.raises(onboarding.OldTerms):
         partners.join(
             session,
             user_id=ada,

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import policy as policies, settings
@@ -171,3 +172,51 @@ def test_holds_export(client: TestClient, session: Session, now: datetime) -> No
 
     assert lines[0] == "\ufeffpartner_id,flag,reason,evidence,created_at,deadline"
     assert lines[1].startswith(partner_ids.public(person.partner_id))
+
+
+def test_many_holds_are_lifted_after_a_preview(
+    client: TestClient, session: Session, now: datetime
+) -> None:
+    people = [held(session, now) for _ in range(3)]
+    sign_in(client, make_operator(session))
+    form = {
+        "partner": [partner_ids.public(person.partner_id) for person in people[:2]],
+        "reason": "a film went viral",
+    }
+
+    page = client.post("/ops/holds/preview", data=form, headers={"accept-language": "en"}).text
+    assert [binds(session, person) for person in people] == [True] * 3
+    answer = client.post("/ops/holds/lift", data=form, follow_redirects=False)
+
+    assert "a film went viral" in page
+    assert people[0].email in page
+    assert people[2].email not in page
+    assert answer.status_code == 303
+    assert [binds(session, person) for person in people] == [False, False, True]
+
+
+def test_the_sweep_is_started_from_the_page(client: TestClient, session: Session) -> None:
+    sign_in(client, make_operator(session))
+
+    answer = client.post("/ops/sweep", follow_redirects=False)
+
+    assert answer.status_code == 303
+    queued = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'risk_sweep'")
+    assert session.scalar(queued) == 1
+
+
+def test_a_partner_gets_a_limit_of_their_own(client: TestClient, session: Session) -> None:
+    ada = make_partner(session)
+    sign_in(client, make_operator(session))
+    form = {"partner": partner_ids.public(ada.partner_id), "percent": "500", "reason": "viral"}
+
+    assert client.post("/ops/limits", data=form | {"percent": "5"}).status_code == 400
+    assert client.post("/ops/limits", data=form | {"reason": ""}).status_code == 400
+    assert client.post("/ops/limits", data=form, follow_redirects=False).status_code == 303
+
+    page = client.get("/ops/limits", headers={"accept-language": "en"}).text
+    assert ada.email in page
+    assert "200" in page
+    assert "500" in client.get("/ops/limits?format=csv").text
+    client.post("/ops/limits", data=form | {"percent": "100"})
+    assert ada.email not in client.get("/ops/limits").text

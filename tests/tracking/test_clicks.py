@@ -118,9 +118,10 @@ def test_the_clock_prepares_days_and_forgets_visitors(database: str) -> None:
     again = jobs.click_partitions(MIDNIGHT)
 
     assert (said, again) == (
-        "7 days prepared, 2 visitors forgotten",
-        "0 days prepared, 0 visitors forgotten",
+        "7 days prepared, 2 old counts forgotten",
+        "0 days prepared, 0 old counts forgotten",
     )
+    assert ask("SELECT count(*) FROM tracking_seen") == [(2,)]
     assert ask("SELECT count(*) FROM tracking_salt") == [(2,)]
     assert ask("SELECT count(*) FROM tracking_click_minute") == [(2,)]
     assert ask("SELECT count(*) FROM tracking_click_day") == [(4,)]

@@ -3,13 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from flowlink.tracking import postbacks
+from flowlink.tracking import intake, postbacks, settling
 from flowlink.tracking.edge import Edge
 from tests.tracking.makers import BROWSER, Shop, ask, click_id, committed_shop, postback
 
@@ -113,8 +114,36 @@ def test_what_fails_while_it_is_understood_is_kept_for_later(
     shop = committed_shop()
     query = postback(shop, subid=clicked(edge, shop), amount="10")
     with monkeypatch.context() as patch:
-        patch.setattr(postbacks, "process", lambda *_, **__: 1 / 0)
+        patch.setattr(settling, "settle", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             edge.get(f"{PATH}?{query}")
 
     assert ask("SELECT result FROM tracking_postback") == [("received",)]
+
+
+def test_who_finds_many_waiting_waits_too(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = committed_shop()
+    monkeypatch.setattr(intake, "WAITING_MAX", 3)
+    sizes = []
+    receive_all = postbacks.receive_all
+
+    def receive(*args: Any, **given: Any) -> Any:
+        sizes.append(len(given["requests"]))
+        return receive_all(*args, **given)
+
+    monkeypatch.setattr(postbacks, "receive_all", receive)
+
+    async def story() -> Counter[int]:
+        edge = Edge()
+        transport = httpx2.ASGITransport(app=edge)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
+            calls = (
+                client.get(f"{PATH}?{postback(shop, subid='x', amount='1', txn_id=str(number))}")
+                for number in range(20)
+            )
+            answers = await asyncio.gather(*calls)
+        await edge.close()
+        return Counter(one.status_code for one in answers)
+
+    assert asyncio.run(story()) == {200: 20}
+    assert max(sizes) <= 3

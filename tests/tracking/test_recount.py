@@ -8,15 +8,19 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import jobs
-from flowlink.tracking import clicks, recount, service, statistics
+from flowlink.tracking import clicks, folding, recount, service, statistics
 from flowlink.tracking.clicks import Visit
 from flowlink.tracking.jobs import CountsDiffer
 from flowlink.tracking.models import Reason
-from flowlink.tracking.statistics import Slice
+from flowlink.tracking.statistics import Slice, Statistics
 from tests.tracking.makers import BROWSER, Shop, make_partner, rows
 
 TABLES = ("minute", "hour", "day", "link_day", "link_hour", "origin")
 AGENTS = (BROWSER, "Mozilla/5.0 (iPhone) Mobile/15E148", "Googlebot/2.1")
+PARTNER = (
+    "SELECT number FROM partners_partner p WHERE EXISTS "
+    "(SELECT 1 FROM tracking_link l WHERE l.partner_id = p.id) ORDER BY number"
+)
 HOSTS = ("", "news.example", "blog.example")
 
 
@@ -41,6 +45,9 @@ def visit_a_lot(session: Session, shop: Shop, now: datetime) -> None:
 
 
 def everything(session: Session) -> dict[str, list[tuple[object, ...]]]:
+    """All counts, with what waits folded."""
+    while folding.fold(session)[0]:
+        pass
     return {
         name: sorted(rows(session, f"SELECT * FROM tracking_click_{name}"))  # noqa: S608
         for name in TABLES
@@ -52,6 +59,15 @@ def differences(session: Session, now: datetime) -> list[recount.Difference]:
         one
         for day in recount.days(session, until=now.astimezone(UTC).date())
         for one in recount.differences(session, day=day, now=now)
+    ]
+
+
+def both_pages(session: Session, shop: Shop, now: datetime) -> list[Statistics]:
+    partner = int(str(rows(session, PARTNER)[0][0]))
+    link = shop.link.number
+    return [
+        statistics.of_link(session, partner=partner, link=link, days=7, now=now),
+        statistics.of_partner(session, partner=partner, days=7, now=now),
     ]
 
 
@@ -77,6 +93,81 @@ def test_a_rebuild_makes_the_same_counts_out_of_nothing(
     del before["minute"], after["minute"]  # of older days they are forgotten
     assert after == before
     assert differences(session, now) == []
+
+
+def test_what_waits_to_be_folded_is_counted_where_it_is_read(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    before = both_pages(session, shop, now)
+    assert differences(session, now) == []
+
+    batches, folded = folding.fold(session)
+
+    assert (batches, folded) == (3, 450)
+    assert rows(session, "SELECT count(*) FROM tracking_click_waiting") == [(0,)]
+    assert both_pages(session, shop, now) == before
+    assert differences(session, now) == []
+    assert folding.fold(session) == (0, 0)
+
+
+def test_packed_days_are_the_same_to_whoever_reads(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    before = both_pages(session, shop, now)
+    tomorrow = now.astimezone(UTC).date() + timedelta(days=1)
+    folding.fold(session)
+
+    for _ in range(2):  # the second time with what came late
+        for day in folding.unpacked(session, today=tomorrow):
+            folding.pack(session, day=day)
+        assert rows(session, "SELECT count(*) FROM tracking_click_origin") == [(0,)]
+        assert both_pages(session, shop, now) == before
+        assert differences(session, now) == []
+        visit_a_lot(session, shop, now)
+        before = both_pages(session, shop, now)
+        folding.fold(session)
+
+    links = "SELECT count(*), count(DISTINCT (partner, day, link)) FROM tracking_click_origin_day"
+    ((packed, distinct),) = rows(session, links)
+    assert packed == distinct
+    assert both_pages(session, shop, now) == before
+
+
+def test_a_wrong_packed_count_is_found_and_put_right(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    today = now.astimezone(UTC).date()
+    before = both_pages(session, shop, now)
+    folding.fold(session)
+    for day in folding.unpacked(session, today=today + timedelta(days=1)):
+        folding.pack(session, day=day)
+    session.execute(text("UPDATE tracking_click_origin_day SET counts[1] = counts[1] + 2"))
+    found = {one.table for one in differences(session, now)}
+
+    for day in recount.days(session, until=today):
+        recount.rebuild(session, day=day, now=now)
+        folding.pack(session, day=day)
+
+    assert found == {"tracking_click_origin"}
+    assert differences(session, now) == []
+    assert both_pages(session, shop, now) == before
+
+
+def test_pages_show_the_folded_and_what_came_since_as_one(
+    session: Session, shop: Shop, now: datetime
+) -> None:
+    visit_a_lot(session, shop, now)
+    folding.fold(session)
+    visit_a_lot(session, shop, now)
+
+    half = both_pages(session, shop, now)
+    folding.fold(session)
+
+    assert both_pages(session, shop, now) == half
+    assert half[0].total.valid == sum(one.valid for one in half[0].days) > 0
 
 
 def test_a_rebuild_takes_away_what_is_too_much(session: Session, shop: Shop, now: datetime) -> None:

@@ -82,9 +82,9 @@ def test_cells_are_told_their_columns() -> None:
     ("viewer", "seen"),
     [
         (None, {"visitor"}),
-        (SimpleNamespace(is_operator=False, partner_id="par"), {"partner"}),
-        (SimpleNamespace(is_operator=True, partner_id=None), {"operator"}),
-        (SimpleNamespace(is_operator=True, partner_id="par"), {"operator", "partner"}),
+        (SimpleNamespace(is_operator=False, partner_id="par"), {"partner", "user"}),
+        (SimpleNamespace(is_operator=True, partner_id=None), {"operator", "user"}),
+        (SimpleNamespace(is_operator=True, partner_id="par"), {"operator", "partner", "user"}),
     ],
 )
 def test_each_reader_has_their_own_sections(viewer: object, seen: set[str]) -> None:

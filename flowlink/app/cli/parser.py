@@ -37,6 +37,7 @@ def build() -> argparse.ArgumentParser:
     _work(add, commands)
     _admin(add, commands)
     _tracking(add, commands)
+    _payouts(add, commands)
     return parser
 
 
@@ -52,6 +53,7 @@ def _roles(add: Add) -> None:
     for role in (up, web, edge):
         role.add_argument("--host", default="127.0.0.1", help="address to listen on")
         role.add_argument("--port", type=_port, help="port to listen on (8000)")
+    edge.add_argument("--processes", type=_count, default=1, help="how many answer (1)")
     add("worker", "serve:worker", "run jobs, the schedule and the outbox")
 
 
@@ -73,6 +75,10 @@ def _work(add: Add, commands: Any) -> None:
     run.add_argument("--at", metavar="ISO-TIME", help="as if it were this time")
     ledger = _group(commands, "ledger", "the money")
     add("check", "work:check_ledger", "prove the ledger, or say what is wrong", ledger)
+    journal = add("export", "payouts:export_journal", "write the journal to a CSV file", ledger)
+    journal.add_argument("out", type=Path, metavar="OUT.csv")
+    journal.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
+    journal.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
 
 
 def _admin(add: Add, commands: Any) -> None:
@@ -99,6 +105,11 @@ def _tracking(add: Add, commands: Any) -> None:
     test = add("test", "tracking:try_postback", "try a postback without effect", postback)
     test.add_argument("network", metavar="NETWORK")
     test.add_argument("fields", metavar="FIELD=VALUE", nargs="*", type=_field)
+    network = _group(commands, "network", "who reports conversions")
+    add("presets", "tracking:list_presets", "list the networks we know how to talk to", network)
+    made = add("add", "tracking:add_network", "add a network from a preset", network)
+    made.add_argument("preset", metavar="PRESET")
+    made.add_argument("--name", metavar="NAME", help="without it: as the preset is called")
     clicks = _group(commands, "clicks", "what visitors did")
     export = add("export", "tracking:export_clicks", "write all clicks to a file", clicks)
     export.add_argument("out", type=Path, metavar="OUT.csv|OUT.parquet")
@@ -107,6 +118,10 @@ def _tracking(add: Add, commands: Any) -> None:
     for spanned in (export, rebuild):
         spanned.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
         spanned.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
+    journals = _group(commands, "journal", "clicks on their way to the database")
+    add("list", "journal:list_journals", "say how each journal stands", journals)
+    accept = add("accept", "journal:accept_journal", "take in a replaced journal", journals)
+    accept.add_argument("directory", type=Path, metavar="DIRECTORY")
     links = _group(commands, "links", "short links")
     taken = add("import", "tracking:import_links", "make links of another shortener's CSV", links)
     taken.add_argument("file", type=Path, metavar="FILE")
@@ -117,9 +132,27 @@ def _tracking(add: Add, commands: Any) -> None:
     taken.add_argument("--dry-run", action="store_true", help="only say what would be made")
 
 
+def _payouts(add: Add, commands: Any) -> None:
+    bank = _group(commands, "bank", "what the bank answers")
+    answer = add("take-in", "payouts:take_in", "take in a pain.002 or camt.053 file", bank)
+    answer.add_argument("file", type=Path, metavar="FILE.xml")
+    fake = add("fakepay", "payouts:fakepay", "run a fake PayPal that pays nobody (development)")
+    fake.add_argument("--port", type=_port, default=8010, help="port to listen on (8010)")
+    fake.add_argument("--webhook", metavar="URL", help="where its events go (BASE_URL)")
+    fake.add_argument("--seed", type=int, default=0, help="which accidents happen")
+    for knob in ("duplicated", "delayed", "lost", "reordered", "unanswered", "server-errors"):
+        fake.add_argument(f"--{knob}", type=int, default=0, metavar="PERCENT")
+
+
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
     return int(text)
 
 

@@ -2,20 +2,32 @@
 
 from argparse import Namespace
 from datetime import UTC, date, datetime, timedelta
-from ipaddress import ip_network
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from flowlink.app import clicks_export, opening
+from flowlink.app import access, clicks_export, opening
 from flowlink.app.outcome import Failed, note, say
 from flowlink.identity import queries as identity
 from flowlink.kernel import clock, db
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.tracking import bulk, clickid, importers, networks, postbacks, recount
+from flowlink.tracking import (
+    bulk,
+    clickid,
+    importers,
+    network_changes,
+    networks,
+    postbacks,
+    presets,
+    recount,
+    shipping,
+    wiring,
+)
 from flowlink.tracking.importers import Format
 from flowlink.tracking.models import Network, Result
+
+_FLUSH_S = 30.0
 
 
 def try_postback(arguments: Namespace) -> int:
@@ -37,13 +49,41 @@ def try_postback(arguments: Namespace) -> int:
     return 0 if preview.result in {Result.OK, Result.DUPLICATE} else 1
 
 
+def list_presets(arguments: Namespace) -> None:
+    """Print the networks whose way of speaking is public, with their sources."""
+    for preset in presets.every():
+        say(f"{preset.name:<12} {preset.title}, {preset.source_url}")
+
+
+def add_network(arguments: Namespace) -> None:
+    """Add a network from a preset and print the postback URL to give to it."""
+    with opening.database(arguments), db.write() as session:
+        network = network_changes.from_preset(
+            session,
+            preset=arguments.preset,
+            name=arguments.name or "",
+            actor=access.ACTOR,
+            now=clock.now(),
+        )
+        url = networks.url_of(network)
+    say(url)
+
+
 def export_clicks(arguments: Namespace) -> None:
-    """Write one row a click; whole days in UTC, both ends included."""
+    """Write one row a click; whole days in UTC, both ends included.
+
+    What the journals of this machine hold is brought in first.
+    """
     if arguments.out.suffix not in clicks_export.FORMS:
         raise Failed(f"name a file that ends in {' or '.join(clicks_export.FORMS)}")
     since = _day(arguments.since) if arguments.since else clickid.EPOCH
     until = _day(arguments.until) + timedelta(days=1) if arguments.until else None
     with opening.database(arguments):
+        waiting = shipping.flush(
+            wiring.journals(), new_store=wiring.new_store(), patience_s=_FLUSH_S
+        )
+        if waiting:
+            note(f"{waiting} clicks still wait in a journal (see flowlink journal list)")
         try:
             count = clicks_export.write(arguments.out, since=since, until=until)
         except OSError as error:
@@ -116,9 +156,9 @@ def _partner(session: Session, email: str) -> PartnerId:
 
 def _request(network: Network, fields: dict[str, str]) -> postbacks.PostbackIn:
     named = {network.fields.get(name, name): value for name, value in fields.items()}
-    sender = {"network": network.name, "key": networks.key_of(network)}
-    address = str(ip_network(network.addresses[0])[0]) if network.addresses else "127.0.0.1"
-    return postbacks.PostbackIn(method="GET", query=urlencode(named | sender), address=address)
+    query = networks.signed_query(network, urlencode(named))
+    address = networks.some_address(network)
+    return postbacks.PostbackIn(method="GET", query=query, address=address)
 
 
 def _day(text: str) -> datetime:

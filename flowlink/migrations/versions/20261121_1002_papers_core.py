@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1002"
-down_revision = "m0900"
+down_revision = "m1000"
 
 PAPERS = """
 CREATE TABLE papers_company (

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1101"
-down_revision = "m1100"
+down_revision = "m0910"
 
 # A payment's `deferred` account is its own, and cannot fall below zero: of no payment more is
 # recognised or given back than came in.
