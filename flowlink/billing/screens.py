@@ -103,7 +103,7 @@ def addons(session: Session, team_id: UUID, *, now: datetime) -> AddonsScreen:
         Held(each, queries.shown_status(each, now), payable.get(each.id))
         for each in queries.addons(session, team_id)
     ]
-    left = {
+    left: dict[str, int] = {
         kind: addon.maximum - queries.owned_quantity(session, team_id=team_id, kind=kind)
         for kind, addon in specs.addons.items()
     }

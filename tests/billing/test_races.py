@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -100,17 +102,17 @@ def test_cancelling_and_paying_end_in_one_way(team: Team) -> None:
         with db.read() as session:
             resource_id = session.get_one(Payment, payment_id).resource_id
 
-        def cancel(resource_id: object = resource_id, now: datetime = now) -> None:
+        def cancel(resource_id: UUID = resource_id, now: datetime = now) -> None:
             with db.write() as session:
                 purchases.cancel(
                     session,
                     team=team,
                     resource_id=resource_id,
                     actor="test",
-                    now=now,  # type: ignore[arg-type]
+                    now=now,
                 )
 
-        assert at_once(cancel, lambda now=now: inbox.handle_due("sandbox", now=now)) == []
+        assert at_once(cancel, partial(inbox.handle_due, "sandbox", now=now)) == []
         charges.reconcile(now=now + timedelta(minutes=20))
         with db.read() as session:
             resource = session.get_one(Resource, resource_id)
@@ -135,8 +137,8 @@ def test_expiry_and_a_renewals_message_end_in_one_way(database: str) -> None:
         renewal = pay_renewal(team, resource, over - timedelta(hours=1))
 
         raised = at_once(
-            lambda over=over: renewals.expire(now=over),
-            lambda over=over: inbox.handle_due("sandbox", now=over),
+            partial(renewals.expire, now=over),
+            partial(inbox.handle_due, "sandbox", now=over),
         )
 
         assert raised == []

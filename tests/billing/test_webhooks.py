@@ -11,6 +11,7 @@ from sqlalchemy import text
 from flowlink.app import checks
 from flowlink.billing import charges, ids, inbox, purchases, sandbox
 from flowlink.billing.sandbox import Card, Webhook
+from flowlink.billing.sandbox_models import SandboxCharge
 from flowlink.kernel import db
 from flowlink.teams.models import Team
 from tests.billing.makers import pro_team
@@ -131,9 +132,7 @@ def test_the_end_is_the_same_in_any_order(database: str, cluster: Any) -> None:
 
 def test_a_message_about_an_unknown_payment_is_kept(database: str) -> None:
     ref = ids.payment(ids.PaymentId(__import__("uuid").uuid4()))
-    charge = sandbox.SandboxCharge(
-        ref=ref, status="paid", amount_minor=1, refunded_minor=0, dispute="none"
-    )
+    charge = SandboxCharge(ref=ref, status="paid", amount_minor=1, refunded_minor=0, dispute="none")
     deliver([sandbox.webhook(charge, now=NOW)])
 
     assert inbox.handle_due("sandbox", now=NOW) == 1
@@ -146,7 +145,7 @@ def test_a_message_about_an_unknown_payment_is_kept(database: str) -> None:
 
 @pytest.mark.parametrize("broken", ["body", "signature", "old", "none"])
 def test_a_forged_message_is_refused(database: str, broken: str) -> None:
-    charge = sandbox.SandboxCharge(
+    charge = SandboxCharge(
         ref="pm_x", status="paid", amount_minor=1, refunded_minor=0, dispute="none"
     )
     message = sandbox.webhook(charge, now=NOW)
@@ -168,7 +167,7 @@ def test_another_amount_grants_nothing(database: str) -> None:
     (ref,) = buy_many(1)
     play([ref])
     with db.write() as session:
-        charge = session.get_one(sandbox.SandboxCharge, ref)
+        charge = session.get_one(SandboxCharge, ref)
         charge.amount_minor, charge.status = 1, "paid"
         charge.refunded_minor = 0
 
