@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowlink.app import api_docs, health, registry
+from flowlink.app.arrivals import Arrivals, keep_arrival
 from flowlink.app.hosts import ShortHosts
 from flowlink.identity import hats
 from flowlink.identity.deps import load_viewer
@@ -59,12 +60,13 @@ def create_app(*, opens_edge: bool = False) -> FastAPI:
     errors.install(app)
     app.include_router(health.router)
     for router in registry.routers():
-        app.include_router(router, dependencies=[Depends(load_viewer)])
+        app.include_router(router, dependencies=[Depends(load_viewer), Depends(keep_arrival)])
     app.include_router(api_docs.router, dependencies=[Depends(load_viewer)])
     if not settings.current().in_production:
         app.include_router(gallery.router)
     static.install(app)
     middleware.install(app)
+    app.add_middleware(Arrivals)
     app.add_middleware(EdgeFirst)
     app.add_middleware(ShortHosts)
     return app

@@ -218,6 +218,8 @@ def _disputed(
             "payment.refunded",
             {"payment_id": str(payment.id), "total_minor": payment.amount_minor},
         )
+    else:
+        events.emit(session, "payment.disputed", {"payment_id": str(payment.id)})
     return f"dispute {to}"
 
 

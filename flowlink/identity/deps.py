@@ -20,6 +20,7 @@ from flowlink.kernel import clock, crypto, db, ids, limits, settings
 from flowlink.kernel.errors import FlowlinkError, Forbidden, LimitReached, NotSignedIn
 
 ADMIN_HEADER = "x-admin-secret"
+ORIGIN_COOKIE = "flowlink_from"  # where a browser came from, until somebody signs in with it
 WRONG_SECRETS = 20
 WRONG_SECRETS_WINDOW_S = 600
 STEP_UP = timedelta(minutes=15)

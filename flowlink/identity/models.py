@@ -47,6 +47,7 @@ class MagicLink(Base):
     token_digest: Mapped[bytes] = mapped_column(unique=True)
     email: Mapped[str]
     area: Mapped[str]
+    origin: Mapped[str] = mapped_column(server_default=text("''"))
     from_cli: Mapped[bool]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]

@@ -8,7 +8,14 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, StringConstraints
 
 from flowlink.identity import clients, hats, queries, scopes, service as identity
-from flowlink.identity.deps import ClientIp, CurrentViewer, MaybeViewer, Viewer, cookie_name
+from flowlink.identity.deps import (
+    ORIGIN_COOKIE,
+    ClientIp,
+    CurrentViewer,
+    MaybeViewer,
+    Viewer,
+    cookie_name,
+)
 from flowlink.identity.ids import KEY, SESSION, KeyId, SessionId, actor_of
 from flowlink.identity.models import Role
 from flowlink.identity.scopes import OwnerKind
@@ -202,6 +209,7 @@ def _mail_link(
         lang=request.state.lang,
         ip=ip,
         next_path=_own_path(form.next),
+        origin=request.cookies.get(ORIGIN_COOKIE, ""),
         now=clock.now(),
     )
     is_printed = not (transport.is_set_up() or settings.current().in_production)

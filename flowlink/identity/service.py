@@ -23,13 +23,14 @@ from flowlink.identity.ids import (
 from flowlink.identity.models import ApiKey, MagicLink, Role, SignInSession, User
 from flowlink.identity.queries import LinkState, Principal
 from flowlink.identity.scopes import OwnerKind
-from flowlink.kernel import audit, crypto, ids, limits, settings
+from flowlink.kernel import audit, crypto, events, ids, limits, settings
 from flowlink.kernel.errors import Invalid, NotFound, NotSignedIn, Refused
 from flowlink.notify import service as notify
 
 Area = Literal["partner", "user"]
 
 LINK_LIFE = timedelta(minutes=15)
+ORIGIN_MAX = 200
 SESSION_LIFE = timedelta(days=90)
 SESSION_TOUCH = timedelta(minutes=5)
 KEY_TOUCH = timedelta(minutes=1)
@@ -120,9 +121,18 @@ def set_language(session: Session, *, user_id: UserId, lang: str) -> None:
 
 
 def make_link(
-    session: Session, *, email: str, now: datetime, area: Area = "user", from_cli: bool = False
+    session: Session,
+    *,
+    email: str,
+    now: datetime,
+    area: Area = "user",
+    from_cli: bool = False,
+    origin: str = "",
 ) -> str:
     """Open a way in for whoever reads this address; returns the token. Counts in no limit.
+
+    `origin` is what the asking browser keeps of where it came from; the link carries it to the
+    device that opens it.
 
     :raises addresses.BadEmail: not an address.
     """
@@ -132,6 +142,7 @@ def make_link(
             token_digest=crypto.digest(token),
             email=addresses.normalize(email),
             area=area,
+            origin=origin[:ORIGIN_MAX],
             from_cli=from_cli,
             created_at=now,
             expires_at=now + LINK_LIFE,
@@ -155,6 +166,7 @@ def mail_link(
     ip: str,
     now: datetime,
     next_path: str = "",
+    origin: str = "",
 ) -> str:
     """Send a magic link to an address, known or not alike; returns the URL in it.
 
@@ -168,7 +180,7 @@ def mail_link(
     limits.hit(f"link:client:{client}", LINKS_PER_CLIENT, LIMIT_WINDOW_S, now)
     reader = crypto.keyed_hash("limit", address).hex()
     limits.hit(f"link:address:{reader}", LINKS_PER_ADDRESS, LIMIT_WINDOW_S, now)
-    token = make_link(session, email=address, area=area, now=now)
+    token = make_link(session, email=address, area=area, origin=origin, now=now)
     url = link_url(token, area=area, next_path=next_path)
     notify.send(
         session,
@@ -210,7 +222,7 @@ def consume_link(
             MagicLink.expires_at > now,
         )
         .values(used_at=now)
-        .returning(MagicLink.email, MagicLink.area)
+        .returning(MagicLink.email, MagicLink.area, MagicLink.origin)
     )
     link = session.execute(used).first()
     if link is None:
@@ -219,6 +231,8 @@ def consume_link(
     _forget_session(session, token=replaces, now=now)
     user_id, role = UserId(user.id), Role(user.role) if user.role else None
     opened = _open_session(session, user_id=user_id, user_agent=user_agent, now=now)
+    if link.origin:
+        events.emit(session, "user.arrived", {"user_id": str(user_id), "origin": link.origin})
     if role:
         subject = ids.public(USER, user_id)
         audit.record(session, actor_of(user_id), "signed in", subject, now, ip, role=role)

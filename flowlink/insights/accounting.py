@@ -32,6 +32,11 @@ NAMES = {
     AccountKind.BANK: "Bank",
     AccountKind.PAYPAL: "PayPal",
     AccountKind.COMMISSION_EXPENSE: "Commission expense",
+    AccountKind.CLEARING: "Payment providers: receivable",
+    AccountKind.DISPUTED: "Payment providers: disputed",
+    AccountKind.DEFERRED: "Customers: service still owed",
+    AccountKind.SALES: "Subscription revenue",
+    AccountKind.VAT: "VAT payable",
 }
 _BATCH = 2000
 

@@ -38,6 +38,8 @@ debited: what we owe is positive, what we own negative.
 | referral:<id>:<step> | referral | referral: revenue -> available, held |
 | | | referral_back: available, held, debt -> revenue |
 | case:<id> | case | adjustment: revenue -> available, held |
+| own_sale:<network>:<moment> | own_sale | own_sale: commission_expense -> network_receivable |
+| | | own_sale_back: network_receivable -> commission_expense |
 | any that gives to a partner | | debt_repaid: what it comes from -> debt |
 | correction:<ticket> | correction | correction: any -> any |
 

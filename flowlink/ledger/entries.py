@@ -25,6 +25,7 @@ class EntryKind(StrEnum):
     DISPUTE = "dispute"
     REFERRAL = "referral"
     CASE = "case"
+    OWN_SALE = "own_sale"
     CORRECTION = "correction"
 
 
@@ -62,6 +63,8 @@ class Code(StrEnum):
     REFERRAL = "referral"
     REFERRAL_BACK = "referral_back"
     ADJUSTMENT = "adjustment"
+    OWN_SALE = "own_sale"
+    OWN_SALE_BACK = "own_sale_back"
     CORRECTION = "correction"
 
 
