@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from fastapi.testclient import TestClient
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.billing import ids, payday, purchases
+from flowlink.billing import ids, payday, pricing, purchases
+from flowlink.billing.models import Pricing, Resource, Status
 from flowlink.billing.sandbox import Card
 from flowlink.kernel import clock
 from flowlink.teams.models import Team
@@ -63,3 +65,27 @@ class Shop:
 def key_of(order: dict[str, Any]) -> ids.PaymentId:
     """The payment of an order."""
     return ids.parse_payment(order["payment_id"])
+
+
+def addon(session: Session, team: Team, kind: str, now: datetime) -> Resource:
+    """An add-on that was ordered by hand, without a payment or a grant."""
+    specs = pricing.current()
+    seen = insert(Pricing).values(digest=specs.digest, specs=specs.model_dump(), seen_at=now)
+    session.execute(seen.on_conflict_do_nothing())
+    made = Resource(
+        team_id=team.id,
+        kind=kind,
+        plan="",
+        quantity=1,
+        next_quantity=1,
+        unit_price_minor=200,
+        currency=specs.currency,
+        pricing=specs.digest,
+        status=Status.ACTIVE,
+        auto_renew=False,
+        created_at=now,
+        **specs.addons[kind].gives.model_dump(),  # type: ignore[index]
+    )
+    session.add(made)
+    session.flush()
+    return made
