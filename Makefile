@@ -37,6 +37,16 @@ lint: .venv/.dev
 histories: .venv/.dev
 	$(BIN)/python -m tests.payouts.engine_histories 0 10000
 
+# The Python client is written from the API's OpenAPI file.
+.PHONY: client
+client: .venv/.dev
+	$(BIN)/python -m tools.client
+
+# A thousand purchases: the end is the same whatever order their messages come in.
+.PHONY: webhooks
+webhooks: .venv/.dev
+	$(BIN)/python -m tests.billing.storms 1000
+
 bench: .venv/.dev assets .tools/nginx
 	$(BIN)/python -m bench
 
