@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from flowlink.identity import owned_keys
 from flowlink.identity.ids import UserId
 from flowlink.kernel import audit, db, events
-from flowlink.kernel.errors import Invalid, Refused
+from flowlink.kernel.errors import Invalid, NotFound, Refused
 from flowlink.teams import ids, queries
 from flowlink.teams.ids import TeamId
 from flowlink.teams.models import Member, Role, Team
@@ -43,7 +43,7 @@ class TooManyTeams(Refused):
     message = "You own %(count)s teams. Please write to us if you need more."
 
 
-class UnknownMember(Invalid):
+class UnknownMember(NotFound):
     message = "This person is not in the team."
     field = "member"
 

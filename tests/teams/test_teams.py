@@ -215,7 +215,7 @@ def test_the_team_is_handed_over_whole(client: TestClient, session: Session) -> 
     done = client.post("/teams/acme/hand-over", data={"member": user(bo)}, headers=HTML)
     again = client.post("/teams/acme/hand-over", data={"member": user(ada)}, headers=HTML)
 
-    assert (wrong.status_code, done.status_code, again.status_code) == (400, 200, 403)
+    assert (wrong.status_code, done.status_code, again.status_code) == (404, 200, 403)
     assert roles(session, team) == {bo.email: "owner", ada.email: "admin"}
 
 
