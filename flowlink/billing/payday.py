@@ -53,7 +53,7 @@ def pay_payment(payment_id: str, *, now: datetime) -> str:
         ref = ids.ref(payment.id, payment.attempt)
     pay(ref, card=Card.GOOD, now=now)
     with db.read() as session:
-        return queries.payment(session, payment_id=payment.id).status.value
+        return str(queries.payment(session, payment_id=payment.id).status)
 
 
 def _deliver(told: list[Webhook], *, now: datetime) -> None:

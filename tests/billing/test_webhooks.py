@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from flowlink.billing import charges, ids, inbox, purchases, sandbox
+from flowlink.billing import charges, ids, inbox, payday, purchases, sandbox
 from flowlink.billing.sandbox_models import SandboxCharge
 from flowlink.kernel import db
 from tests.billing import storms
+from tests.billing.makers import pro_team
 from tests.teams.makers import make_team
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -82,3 +83,17 @@ def test_a_team_without_a_plan_is_no_customer(database: str) -> None:
         team = make_team(session, slug="free-team")
     with db.write() as session, pytest.raises(purchases.NotPro):
         purchases.buy_addon(session, team=team, kind="ram", quantity=1, actor="test", now=NOW)
+
+
+def test_the_shell_pays_a_payment_and_says_so(database: str) -> None:
+    with db.write() as session:
+        team = pro_team(session)
+    with db.write() as session:
+        bought = purchases.buy_addon(
+            session, team=team, kind="cpu", quantity=1, actor="test", now=NOW
+        )
+    name = ids.payment(bought.payment.id)
+    charges.checkout(team_id=team.id, payment_id=bought.payment.id, now=NOW)
+
+    assert payday.pay_payment(name, now=NOW) == "paid"
+    assert payday.pay_payment(name, now=NOW) == "paid"
