@@ -87,7 +87,7 @@ def test_a_team_without_a_plan_is_no_customer(database: str) -> None:
 
 def test_the_shell_pays_a_payment_and_says_so(database: str) -> None:
     with db.write() as session:
-        team = pro_team(session)
+        team = pro_team(session, now=NOW)
     with db.write() as session:
         bought = purchases.buy_addon(
             session, team=team, kind="cpu", quantity=1, actor="test", now=NOW
