@@ -8,20 +8,15 @@ from threading import Barrier, Thread
 import pytest
 from fastapi.testclient import TestClient
 from pypdf import PdfReader
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from flowlink.app import registry
 from flowlink.kernel import clock, db, ids, jobs
-from flowlink.kernel.money import Money
-from flowlink.ledger import service as ledger
-from flowlink.ledger.service import AccountKind, Code, EntryKind
 from flowlink.papers import drawing, queries as papers, service
 from flowlink.papers.models import Paper
 from flowlink.papers.parties import Party
 from flowlink.payouts import invoices, statements, tax
 from flowlink.payouts.models import State, Withdrawal
-from flowlink.payouts.statements import EARNED
 from tests.factories import Person, make_operator, make_partner, sign_in
 from tests.payouts import acts
 from tests.payouts.makers import DAY, assert_clean, earn
@@ -383,39 +378,3 @@ def test_the_same_sheet_gives_the_same_file(session: Session) -> None:
 
     assert drawing.pdf(sheets[0], at=now) == drawing.pdf(sheets[1], at=now)
     assert paper.pdf[:5] == b"%PDF-"
-
-
-def test_a_statement_has_a_word_for_whatever_can_reach_or_leave_a_partner(
-    session: Session,
-) -> None:
-    rules = session.execute(text("SELECT code, debits, credits FROM ledger_posting_rule")).all()
-
-    crossing = {
-        Code(code)
-        for code, givers, takers in rules
-        if any((giver in EARNED) != (taker in EARNED) for giver in givers for taker in takers)
-    }
-
-    assert crossing - statements.WORDS.keys() == {Code.CORRECTION}
-
-
-def test_a_statement_names_rewards_and_cases(session: Session) -> None:
-    ada = make_partner(session)
-    revenue = ledger.account(AccountKind.REVENUE)
-    available = ledger.account(AccountKind.AVAILABLE, ada.partner_id)
-    for code, kind, cents in (
-        (Code.REFERRAL, EntryKind.REFERRAL, 300),
-        (Code.ADJUSTMENT, EntryKind.CASE, 1250),
-    ):
-        transfer = ledger.Transfer(revenue, available, Money.from_cents(cents), code)
-        entry = ledger.Entry(f"test:{code}", kind, (transfer,), effective_at=DAY)
-        ledger.post(session, entry, DAY)
-
-    sheet = statements.statement(
-        session, partner_id=ada.partner_id, span=statements.month(2026, 11), lang="fr", now=DAY
-    )
-
-    assert [row[0] for row in sheet.tables[0].rows] == [
-        "Récompenses pour les partenaires amenés",
-        "Ventes manquantes, compensées",
-    ]
