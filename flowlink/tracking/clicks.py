@@ -324,15 +324,16 @@ def _misses(
 
 def visitor(salt: bytes, *, address: bytes, agent: bytes) -> int:
     """Who it was, for today only: the salt is thrown away, and with it the way back."""
-    message = address + b"\x1f" + agent
-    key = _visitor_key(settings.current().secret_keys)
-    return int.from_bytes(blake2b(message, key=key, salt=salt, digest_size=8).digest(), signed=True)
+    hashed = _visitors(settings.current().secret_keys, salt).copy()
+    hashed.update(address + b"\x1f" + agent)
+    return int.from_bytes(hashed.digest(), signed=True)
 
 
 @lru_cache(maxsize=4)
-def _visitor_key(ring: tuple[str, ...]) -> bytes:
+def _visitors(ring: tuple[str, ...], salt: bytes) -> blake2b:
+    """The day's hash, before anybody is put into it: a copy costs less than a new one."""
     assert ring == settings.current().secret_keys
-    return crypto.derived("visitor")[0]
+    return blake2b(key=crypto.derived("visitor")[0], salt=salt, digest_size=8)
 
 
 def _visitor(visit: Visit, salt: bytes) -> int:
