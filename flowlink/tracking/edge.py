@@ -171,7 +171,10 @@ class Edge:
             raise
         keeper.follow()
         self._keeping = link_snapshot.Keeping(
-            wiring.journals(), keeper=keeper, salts=lambda: recording.salts
+            wiring.journals(),
+            table=keeper.table,
+            truth=keeper.truth,
+            salts=lambda: recording.salts,
         )
         if self.ships:
             self._shipping = shipping.Shipping(wiring.journals(), new_store=wiring.new_store())

@@ -27,7 +27,6 @@ from cryptography.fernet import InvalidToken
 
 from flowlink.kernel import clock, crypto, logs
 from flowlink.tracking import segment as files
-from flowlink.tracking.link_keeper import LinkKeeper
 from flowlink.tracking.link_source import SourceAway
 from flowlink.tracking.link_table import LinkTable
 
@@ -63,18 +62,23 @@ class Standing:
 
 
 class Keeping:
-    """Keeps the table of one edge on disk. Bound to the event loop it was made in."""
+    """Keeps the table of one edge on disk, while `truth` is set.
+
+    Bound to the event loop it was made in.
+    """
 
     def __init__(
         self,
         root: Path,
         *,
-        keeper: LinkKeeper,
+        table: LinkTable,
+        truth: asyncio.Event,
         salts: Callable[[], Salts],
         pace: Pace | None = None,
     ) -> None:
         self._root = root
-        self._keeper = keeper
+        self._table = table
+        self._truth = truth
         self._salts = salts
         self._pace = pace or Pace()
         self._lock = -1
@@ -87,7 +91,7 @@ class Keeping:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        if self._keeper.truth.is_set():
+        if self._truth.is_set():
             self._written_s = float("-inf")
             await self._beat()
         self.abandon()
@@ -100,13 +104,13 @@ class Keeping:
 
     async def _keep(self) -> None:
         while True:
-            await self._keeper.truth.wait()
+            await self._truth.wait()
             await self._beat()
             await asyncio.sleep(self._pace.beat_s)
 
     async def _beat(self) -> None:
         """Make the file as true as the table is, unless another process does."""
-        state = (self._keeper.table.version, *self._salts())
+        state = (self._table.version, *self._salts())
         try:
             if self._lock < 0:
                 self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ class Keeping:
                 now_s = clock.unix_ms() / 1000
                 os.utime(path_in(self._root), (now_s, now_s))
             elif monotonic() - self._written_s >= self._pace.rewrite_s:
-                await write(self._root, self._keeper.table, salts=self._salts())
+                await write(self._root, self._table, salts=self._salts())
                 self._written, self._written_s = state, monotonic()
         except files.Taken:
             return
