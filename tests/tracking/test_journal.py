@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -347,33 +346,6 @@ def test_a_disk_that_hangs_is_given_up_and_what_it_does_later_does_not_count(
     directory = with_journal(own_disk.place, scenario, bounds=replace(SMALL, stall_s_max=0.2))
 
     assert read_all(directory).records == [b"kept"]
-
-
-class LateMark(Writer):
-    """A disk that hangs for a while once the records are down, at the mark."""
-
-    hangs_s = 0.0
-
-    def count(self) -> None:
-        super().count()
-        time.sleep(self.hangs_s)
-
-
-def test_what_counts_already_is_not_given_up(tmp_path: Path) -> None:
-    async def scenario() -> Path:
-        bounds = replace(SMALL, stall_s_max=0.1)
-        writer = LateMark(tmp_path, bounds=bounds)
-        journal = Journal(writer, bounds=bounds)
-        writer.hangs_s = 0.5
-        await journal.append(b"kept, and told so")
-        writer.hangs_s = 0.0
-        assert journal.failed is None
-        await journal.close()
-        return journal.directory
-
-    directory = asyncio.run(scenario())
-
-    assert read_all(directory).records == [b"kept, and told so"]
 
 
 def test_what_was_acknowledged_is_on_the_disk_when_the_power_goes(own_disk: Disk) -> None:
