@@ -25,7 +25,7 @@ WRITTEN = 50  # batches whose bytes are counted
 Call = Callable[[], int]
 Seen = tuple[float, float]  # done a second; the 99th percentile of a call, in milliseconds
 
-LEDGER_SIZE = "ledger_entry", "ledger_transfer", "ledger_balance"
+LEDGER_SIZE = "ledger_transfer", "ledger_balance"
 PLAIN_SIZE = "plain_line", "plain_account"
 
 
