@@ -107,10 +107,44 @@ DECLARE
   numbers bigint[]; shards integer[]; moved bigint[]; lowest bigint[]; highest bigint[];
   befores bigint[]; debit_moved bigint[]; credit_moved bigint[]; legs integer[]; ids uuid[];
   results text[]; entry integer := 0; leg integer; d integer; c integer; repeated boolean;
-  fresh boolean := true; affordable boolean; base text; found record;
+  fresh boolean := true; affordable boolean; base text; n integer; after bigint; found record;
 BEGIN
   <<smooth>>
   BEGIN
+    -- One transfer between two open accounts, as a withdrawal or a hold is: no need for arrays.
+    IF cardinality(amounts) = 1 AND cardinality(sources) = 1 AND cardinality(kinds) = 2
+       AND entries[1] = 1 AND amounts[1] BETWEEN 1 AND 1000000000000000 THEN
+      d := debits[1];
+      c := credits[1];
+      SELECT ARRAY[a.number, b.number],
+             ARRAY[pg_backend_pid() % a.shards, pg_backend_pid() % b.shards]
+        INTO numbers, shards
+        FROM ledger_account AS a, ledger_account AS b, ledger_posting_rule AS r
+       WHERE (a.owner, a.kind, a.currency) = (owners[d], kinds[d], currencies[d])
+         AND (b.owner, b.kind, b.currency) = (owners[c], kinds[c], currencies[c])
+         AND a.number <> b.number AND r.code = codes[1]
+         AND kinds[d] = ANY (r.debits) AND kinds[c] = ANY (r.credits)
+         AND NOT EXISTS (SELECT FROM ledger_transfer AS t WHERE t.source = sources[1] AND t.leg = 1);
+      IF numbers IS NOT NULL THEN
+        moved := ARRAY[-amounts[1], amounts[1]];
+        FOREACH n IN ARRAY CASE WHEN numbers[1] < numbers[2] THEN '{1,2}'::int[] ELSE '{2,1}' END
+        LOOP
+          UPDATE ledger_balance AS b SET balance = b.balance + moved[n]
+           WHERE b.account = numbers[n] AND b.shard = shards[n]
+          RETURNING b.balance INTO STRICT after;
+          moved[n] := after;
+        END LOOP;
+        status := 'created';
+        entry_id := uuidv7();
+        INSERT INTO ledger_transfer VALUES (
+          nextval('ledger_transfer_number'), entry_id, numbers[1], numbers[2], amounts[1],
+          moved[1], moved[2], ledger_post.at, effective[1], shards[1], shards[2], 1, codes[1],
+          entry_kinds[1], sources[1], refs[1]);
+        RETURN NEXT;
+        RETURN;
+      END IF;
+    END IF;
+
     SELECT array_agg(a.number ORDER BY k.place),
            array_agg(pg_backend_pid() % a.shards ORDER BY k.place)
       INTO numbers, shards
@@ -126,17 +160,13 @@ BEGIN
          AND l.amount BETWEEN 1 AND 1000000000000000);
 
     results := array_fill('created'::text, ARRAY[cardinality(sources)]);
-    IF cardinality(sources) = 1 THEN
-      ids := ARRAY[uuidv7()];
-    ELSE
-      -- One UUIDv7 for the call, and in its 12 bits after the version a counter (RFC 9562, 6.2):
-      -- to ask for randomness a hundred times would take longer than to write the transfers.
-      EXIT smooth WHEN cardinality(sources) > 4096;
-      base := replace(uuidv7()::text, '-', '');
-      ids := (SELECT array_agg((left(base, 13) || lpad(to_hex(n - 1), 3, '0')
-                                || substr(base, 17))::uuid ORDER BY n)
-                FROM generate_subscripts(sources, 1) AS n);
-    END IF;
+    -- One UUIDv7 for the call, and in its 12 bits after the version a counter (RFC 9562, 6.2): to
+    -- ask for randomness a hundred times would take longer than to write the transfers.
+    EXIT smooth WHEN cardinality(sources) > 4096;
+    base := replace(uuidv7()::text, '-', '');
+    ids := (SELECT array_agg((left(base, 13) || lpad(to_hex(place - 1), 3, '0')
+                              || substr(base, 17))::uuid ORDER BY place)
+              FROM generate_subscripts(sources, 1) AS place);
     -- Nearly always none is known, and one look at all of them says so. One that another call
     -- posts after this look, or that is named twice, is found by the index when it is written.
     repeated := EXISTS (SELECT FROM ledger_entry AS e WHERE e.source = ANY (sources));
