@@ -145,8 +145,8 @@ def test_the_view_of_entries_is_no_way_in(
 
 LINE = """
     INSERT INTO ledger_transfer VALUES
-      (1, uuidv7(), {debit}, {credit}, {amount}, 0, 0, now(), now(), 0, 0, {leg}, 'x', 'x', {source},
-       '{{}}')
+      (1, uuidv7(), {debit}, {credit}, {amount}, 0, 0, now(), now(), 0, 0, {leg}, 'x', 'x',
+       {source}, '{{}}')
 """
 SOUND = {"debit": 1978, "credit": 2978, "amount": 1, "leg": 1, "source": "test:raw"}
 

@@ -1,4 +1,4 @@
-"""ledger: an entry is its first transfer's row, so that a fact takes one row and three index entries.
+"""ledger: an entry is its first transfer's row: a fact takes one row and three index entries.
 
 What an entry is (source, kind, dates, reference) stands in the row of its first transfer; the view
 ledger_entry shows it as before. Accounts of the installation are spread over more shards.
@@ -124,7 +124,7 @@ BEGIN
          AND (b.owner, b.kind, b.currency) = (owners[c], kinds[c], currencies[c])
          AND a.number <> b.number AND r.code = codes[1]
          AND kinds[d] = ANY (r.debits) AND kinds[c] = ANY (r.credits)
-         AND NOT EXISTS (SELECT FROM ledger_transfer AS t WHERE t.source = sources[1] AND t.leg = 1);
+         AND NOT EXISTS (SELECT FROM ledger_entry AS e WHERE e.source = sources[1]);
       IF numbers IS NOT NULL THEN
         moved := ARRAY[-amounts[1], amounts[1]];
         FOREACH n IN ARRAY CASE WHEN numbers[1] < numbers[2] THEN '{1,2}'::int[] ELSE '{2,1}' END
@@ -249,7 +249,8 @@ BEGIN
     INSERT INTO ledger_transfer
       SELECT k.number, ids[k.entry], numbers[k.debit], numbers[k.credit], k.amount,
              befores[k.debit] + k.debit_moved, befores[k.credit] + k.credit_moved,
-             CASE k.leg WHEN 1 THEN ledger_post.at END, CASE k.leg WHEN 1 THEN effective[k.entry] END,
+             CASE k.leg WHEN 1 THEN ledger_post.at END,
+             CASE k.leg WHEN 1 THEN effective[k.entry] END,
              shards[k.debit], shards[k.credit], k.leg, k.code,
              CASE k.leg WHEN 1 THEN entry_kinds[k.entry] END,
              CASE k.leg WHEN 1 THEN sources[k.entry] END, CASE k.leg WHEN 1 THEN refs[k.entry] END
