@@ -16,7 +16,7 @@ from sqlalchemy import text
 from bench import posting
 from bench.posting import NOW, PARTNERS, ROUNDS, SLICE_S
 from bench.report import table
-from bench.rivals import BARE_TABLES, USUAL_TABLES, rival
+from bench.rivals import TABLES, rival
 from flowlink.kernel import db
 from flowlink.ledger import service as ledger
 from flowlink.ledger.entries import Entry
@@ -83,7 +83,9 @@ def calls(functions: dict[str, str], size: int) -> tuple[Call, dict[str, Call]]:
         post(posting.make_entries(network, owners, size))
         return size
 
-    theirs = {name: partial(call, rival(one, owners)) for name, one in functions.items()}
+    theirs: dict[str, Call] = {
+        name: partial(call, rival(one, owners)) for name, one in functions.items()
+    }
     return partial(call, posting.post_entries), theirs
 
 
@@ -92,10 +94,11 @@ def throughput() -> None:
     batches = {
         "usual": "usual_batch",
         "usual, each on its own": "usual_batch_each",
+        "wordy": "wordy_batch",
         "bare": "bare_batch",
     }
     against(f"Hot account, batches of {BATCH}", *calls(batches, BATCH), callers=(1, 8))
-    singles = {"usual": "usual_batch", "bare": "bare_batch"}
+    singles = {name: f"{name}_batch" for name in TABLES}
     against("Hot account, single calls from Python", *calls(singles, 1), callers=CALLERS)
 
 
@@ -134,8 +137,8 @@ def bytes_of(call: Call, tables: tuple[str, ...]) -> tuple[float, float]:
 
 
 def written() -> None:
-    ours, theirs = calls({"usual": "usual_batch", "bare": "bare_batch"}, BATCH)
-    tables = {"ledger": LEDGER_TABLES, "usual": USUAL_TABLES, "bare": BARE_TABLES}
+    ours, theirs = calls({name: f"{name}_batch" for name in TABLES}, BATCH)
+    tables = {"ledger": LEDGER_TABLES} | TABLES
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in tables}
     for _ in range(ROUNDS):
         for name, call in ({"ledger": ours} | theirs).items():

@@ -55,8 +55,8 @@ def server() -> Iterator[None]:
         try:
             migrate.upgrade(postgres.url())
             db.connect(postgres.url(), pool_size=32)
-            as_owner(rivals.USUAL)
-            as_owner(rivals.BARE)
+            for script in (rivals.USUAL, rivals.WORDY, rivals.BARE):
+                as_owner(script)
             yield
         finally:
             db.disconnect()
@@ -66,7 +66,7 @@ def server() -> Iterator[None]:
 def as_owner(script: str) -> None:
     with db.engine().execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("SET ROLE NONE"))
-        connection.execute(text(script))
+        connection.exec_driver_sql(script)
         connection.execute(text("RESET ROLE"))
 
 

