@@ -7,7 +7,8 @@ With --full the balance is read with ten million transfers behind it instead of 
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ from flowlink.ledger import check, queries
 from flowlink.ledger.accounts import Account, AccountKind, account
 
 FEW, MANY, FULL = 10_000, 1_000_000, 10_000_000
-READS = 200
+READS = 2000
 SUMS = 5
 
 FILL_BARE = """
@@ -51,38 +52,31 @@ def reads(*, many: int) -> None:
     for owner, bare_id, count in sizes:
         fill(owner, bare_id, count)
     posting.as_owner("VACUUM ANALYZE")
+    rows = []
     with db.read() as session:
-        rows = [
-            read_both(session, owner=owner, bare_id=bare_id, count=count)
-            for owner, bare_id, count in sizes
-        ]
-        few, many_ = (account(AccountKind.AVAILABLE, owner) for owner, _, _ in sizes)
-        ratio = read_in_turn(session, many_, few)
-    rows.append(("many to few", f"{ratio:.2f} x", "", ""))
+        places = [account(AccountKind.AVAILABLE, owner) for owner, _, _ in sizes]
+        taken = read_in_turn(session, places)
+        for place, (_, bare_id, count) in zip(places, sizes, strict=True):
+            assert queries.balance(session, place).micro == 120_000 * count
+            assert session.scalar(text(SUM), {"id": bare_id}) == 120_000 * count
+            sums = duration(partial(session.scalar, text(SUM), {"id": bare_id}), SUMS)
+            ours = taken[place]
+            told = (f"{ours * 1000:.3f} ms", f"{sums * 1000:.1f} ms", f"{sums / ours:,.0f} x")
+            rows.append((f"{count:,}", *told))
+    few, most = (taken[place] for place in places)
+    rows.append(("many to few", f"{most / few:.2f} x", "", ""))
     table("Reading one balance", ["lines of the account", "ledger", "SUM over rows", "ratio"], rows)
 
 
-def read_in_turn(session: Session, one: Account, other: Account) -> float:
-    """How many times as long the median read of `one` takes: read by read, turn about."""
-    taken: dict[Account, list[float]] = {one: [], other: []}
-    for _ in range(10 * READS):
+def read_in_turn(session: Session, places: Sequence[Account]) -> dict[Account, float]:
+    """Seconds of the median read of each, read by read, turn about."""
+    taken: dict[Account, list[float]] = {place: [] for place in places}
+    for _ in range(READS):
         for place, found in taken.items():
             began = time.perf_counter()
             queries.balance(session, place)
             found.append(time.perf_counter() - began)
-    return statistics.median(taken[one]) / statistics.median(taken[other])
-
-
-def read_both(session: Session, *, owner: str, bare_id: int, count: int) -> tuple[str, ...]:
-    place = account(AccountKind.AVAILABLE, owner)
-
-    def total() -> object:
-        return session.scalar(text(SUM), {"id": bare_id})
-
-    assert queries.balance(session, place).micro == total() == 120_000 * count
-    ours = duration(lambda: queries.balance(session, place), READS)
-    sums = duration(total, SUMS)
-    return f"{count:,}", f"{ours * 1000:.3f} ms", f"{sums * 1000:.1f} ms", f"{sums / ours:,.0f} x"
+    return {place: statistics.median(found) for place, found in taken.items()}
 
 
 def prove() -> None:
