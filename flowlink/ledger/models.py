@@ -78,7 +78,7 @@ class BalanceRow(Base):
 
 
 class EntryRow(Base):
-    """One business fact: a view of what stands in the row of its first transfer."""
+    """One business fact: what stands in the row of its first transfer."""
 
     __tablename__ = "ledger_entry"
     metadata = MetaData()  # apart from the tables', which have to be what the database has

@@ -21,8 +21,11 @@ from tests.ledger.makers import NOW, available, entry, move, receivable, withdra
 REVISION = "m1501"
 KEPT = (
     "SELECT id, source, kind, effective_at, at, ref FROM ledger_entry ORDER BY id",
-    "SELECT number, entry_id, leg, debit, credit, amount, debit_after, credit_after, debit_shard,"
-    " credit_shard, code FROM ledger_transfer ORDER BY number",
+    """
+    SELECT number, entry_id, leg, debit, credit, amount, debit_after, credit_after, debit_shard,
+           credit_shard, code
+      FROM ledger_transfer ORDER BY number
+    """,
     "SELECT * FROM ledger_side ORDER BY number, amount",
     "SELECT account, sum(balance) FROM ledger_balance GROUP BY account ORDER BY account",
 )
@@ -93,7 +96,7 @@ def test_nothing_is_lost_or_changed(empty: Connection) -> None:
     again = posted(empty, entries)
     assert [outcome.status for outcome in again] == [Status.REPLAY] * 3 + [Status.NO_FUNDS]
     assert [each.entry_id for each in again] == [each.entry_id for each in first]
-    more = replay_of_accounts(entries[0])
+    more = entry(*entries[0].transfers)
     assert [outcome.status for outcome in posted(empty, [more])] == [Status.CREATED]
     with Session(empty) as session:
         assert check.problems(session) == []
@@ -102,11 +105,6 @@ def test_nothing_is_lost_or_changed(empty: Connection) -> None:
         assert [str(line.balance_after) for line in lines] == [
             "19.50 EUR", "9.50 EUR", "13.00 EUR", "11.00 EUR", "10.00 EUR",
         ]  # fmt: skip
-
-
-def replay_of_accounts(first: Entry) -> Entry:
-    """A new entry between the accounts of another."""
-    return entry(*first.transfers)
 
 
 def test_an_empty_ledger_moves_too(empty: Connection) -> None:
