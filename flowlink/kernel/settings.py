@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     paypal_client_id: str = ""
     paypal_client_secret: str = ""
     payment_provider: str = "sandbox"
-    nats_url: str = ""
+    nats_url: CommaList = ()
+    nats_replicas: int = Field(default=1, ge=1, le=5)
+    nats_credentials: Path | None = None
+    nats_ca: Path | None = None
     geoip_db: str = ""
     s3_url: str = ""
     llm_url: str = ""
@@ -79,7 +82,7 @@ class Settings(BaseSettings):
     imap_url: str = ""
     pricing_specs: str = ""
 
-    @field_validator("payout_methods", "secret_keys", "trusted_proxies", mode="before")
+    @field_validator("payout_methods", "secret_keys", "trusted_proxies", "nats_url", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """A comma-separated list, as the environment can hold it."""
@@ -110,6 +113,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("BASE_URL starts with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("nats_url")
+    @classmethod
+    def _nats_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(url.startswith(("nats://", "tls://")) for url in value):
+            raise ValueError("each address of NATS_URL starts with nats:// or tls://")
+        return value
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> "Settings":

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m0808"
-down_revision = "m0807"
+down_revision = "m0902"
 
 JOURNAL = """
 CREATE TABLE tracking_journal_position (
