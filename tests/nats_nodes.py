@@ -53,9 +53,11 @@ class Node:
         """Lose the disk."""
         shutil.rmtree(self.place / "store", ignore_errors=True)
 
-    def healthy(self) -> bool:
+    def healthy(self, *, streams: bool = True) -> bool:
+        """Whether the server is up; with its streams, or whatever they still catch up on."""
+        question = "healthz" if streams else "healthz?js-server-only=true"
         try:
-            with urlopen(f"http://127.0.0.1:{self.watch_port}/healthz", timeout=1) as answer:
+            with urlopen(f"http://127.0.0.1:{self.watch_port}/{question}", timeout=1) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -90,10 +92,12 @@ class Nodes:
     def urls(self) -> tuple[str, ...]:
         return tuple(node.url for node in self.each)
 
-    def wait(self) -> None:
+    def wait(self, *, streams: bool = True) -> None:
         """Until all that run say that they are well."""
         until = time.monotonic() + _STARTS_S
-        while not all(node.healthy() for node in self.each if node.process is not None):
+        while not all(
+            node.healthy(streams=streams) for node in self.each if node.process is not None
+        ):
             assert time.monotonic() < until, "NATS does not get ready"
             time.sleep(0.05)
 
