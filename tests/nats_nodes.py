@@ -27,6 +27,7 @@ class Node:
     cluster_port: int
     port: int = field(default_factory=free_port)
     watch_port: int = field(default_factory=free_port)
+    more: str = ""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -79,6 +80,7 @@ listen: "127.0.0.1:{self.port}"
 http: "127.0.0.1:{self.watch_port}"
 jetstream {{ store_dir: "{self.place / "store"}", max_mem: 64M, max_file: 2G }}
 {cluster if len(self.routes) > 1 else ""}
+{self.more}
 """
 
 
@@ -103,10 +105,10 @@ class Nodes:
 
 
 @contextmanager
-def running(place: Path, *, count: int) -> Generator[Nodes]:
-    """So many nodes while the block runs."""
+def running(place: Path, *, count: int, more: str = "") -> Generator[Nodes]:
+    """So many nodes while the block runs, with `more` in their configuration."""
     ports = [free_port() for _ in range(count)]
-    each = [Node(f"n{n}", place / f"n{n}", ports, port) for n, port in enumerate(ports)]
+    each = [Node(f"n{n}", place / f"n{n}", ports, port, more=more) for n, port in enumerate(ports)]
     nodes = Nodes(each)
     try:
         for node in each:

@@ -92,6 +92,11 @@ class Hub:
         self._answerers.shutdown(wait=True)
 
     @property
+    def servers(self) -> str:
+        """Where it is to be found, without secrets."""
+        return ", ".join(url.rpartition("@")[2] for url in self._settings.nats_url)
+
+    @property
     def message_bytes_max(self) -> int:
         """The largest message that the servers take.
 
@@ -302,8 +307,7 @@ class Hub:
         try:
             return await asyncio.wait_for(connecting, CONNECT_S)
         except (Error, OSError, TimeoutError) as problem:
-            hosts = ", ".join(url.rpartition("@")[2] for url in chosen.nats_url)
-            raise Unreachable(f"no NATS server lets us in at {hosts}") from problem
+            raise Unreachable(f"no NATS server lets us in at {self.servers}") from problem
 
     async def _ask(self, subject: str, data: bytes, timeout_s: float) -> Msg:
         client = await self._connected()

@@ -53,6 +53,7 @@ def _roles(add: Add) -> None:
         role.add_argument("--host", default="127.0.0.1", help="address to listen on")
         role.add_argument("--port", type=_port, help="port to listen on (8000)")
     add("worker", "serve:worker", "run jobs, the schedule and the outbox")
+    add("consumer", "serve:consumer", "store the clicks that edges send over NATS")
 
 
 def _upkeep(add: Add) -> None:
