@@ -150,6 +150,7 @@ def fill(root: Path) -> Path:
                     n * 37 % 10_000,
                     n,
                     0,
+                    0,
                     agents[n],
                     "a.example",
                 )

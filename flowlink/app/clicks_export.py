@@ -1,4 +1,4 @@
-"""All clicks of a span of days as one CSV file, streamed."""
+"""All clicks of a span of days as one file, CSV or Parquet, streamed."""
 
 import csv
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -14,7 +14,8 @@ from flowlink.kernel import db
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.tracking import clickid, screening
+from flowlink.tracking import clickid, countries
+from flowlink.tracking.devices import Device
 from flowlink.tracking.models import Agent, Click, Link, Reason, Referrer
 
 HEADER = ("click_id", "at", "link", "partner", "valid", "reason", "country", "device", "referrer")
@@ -90,7 +91,15 @@ def _rows(
         number: partner_ids.public(PartnerId(key)) for number, key in session.execute(people)
     }
     wanted = (
-        select(Click.id, Click.link, Click.partner, Click.reason, Agent.text, Referrer.host)
+        select(
+            Click.id,
+            Click.link,
+            Click.partner,
+            Click.reason,
+            Click.country,
+            Agent.device,
+            Referrer.host,
+        )
         .outerjoin(Agent, Agent.id == Click.agent)
         .outerjoin(Referrer, Referrer.id == Click.referrer)
         .where(Click.id >= clickid.floor(since))
@@ -98,7 +107,7 @@ def _rows(
     )
     if until is not None:
         wanted = wanted.where(Click.id < clickid.floor(until))
-    for number, link, partner, reason, agent, referrer in session.execute(
+    for number, link, partner, reason, country, device, referrer in session.execute(
         wanted, execution_options={"yield_per": _BATCH}
     ):
         ref = clickid.ClickRef(number=number, link=link, partner=partner)
@@ -109,16 +118,7 @@ def _rows(
             partners.get(partner, ""),
             "false" if reason else "true",
             Reason(reason).name.lower() if reason else "",
-            "",  # the country is known once GEOIP_DB is used
-            _device(agent or ""),
+            countries.code(country),
+            Device(device or 0).name.lower(),
             referrer or "",
         )
-
-
-def _device(agent: str) -> str:
-    """A rough kind, as user agents let one tell."""
-    if screening.is_bot(agent):
-        return "bot"
-    if "iPad" in agent or "Tablet" in agent:
-        return "tablet"
-    return "phone" if "Mobile" in agent else "desktop"

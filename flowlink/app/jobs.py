@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from flowlink.app import checks
+from flowlink.app import checks, clicks_archive
 from flowlink.kernel import db, jobs, limits
 
 STALLED_AFTER_S = 60
@@ -62,3 +62,11 @@ def forget_old_rows(now: datetime) -> str:
         counts = [session.execute(old, before).rowcount for old in (events, tasks, runs)]  # type: ignore[attr-defined]
     counters = limits.forget_old(now)
     return "{} events, {} tasks, {} runs, {} counters".format(*counts, counters)
+
+
+@jobs.job("click_archive", cron="10 4 * * *", retries=0)
+def archive_clicks(now: datetime) -> str:
+    """Put days of clicks away that are older than `CLICKS_KEEP_DAYS`, each in a Parquet file."""
+    done = clicks_archive.run(now)
+    clicks = sum(one.clicks for one in done)
+    return f"{len(done)} days put away, {clicks} clicks"

@@ -3,17 +3,24 @@
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import Any
 
 from fastapi import APIRouter
 
 MODELS = ("kernel", "identity", "ledger", "notify", "partners", "tracking", "risk", "payouts")
+TABLES = ("models", "rollups")  # how the names of files with tables end
 JOBS = ("app", "identity", "notify", "tracking", "risk", "payouts", "insights")
 ROUTERS = (
     "identity.routes",
     "partners.routes",
     "partners.admin",
     "tracking.routes",
+    "tracking.bulk_pages",
+    "tracking.link_pages",
+    "tracking.statistics_pages",
+    "tracking.link_api",
+    "tracking.link_console",
     "tracking.admin",
     "risk.admin",
     "payouts.routes",
@@ -28,7 +35,10 @@ ROUTERS = (
 def load() -> None:
     """Import all tables, jobs and handlers, so that they are known before the first request."""
     for module in MODELS:
-        _import(f"{module}.models")
+        package = import_module(f"flowlink.{module}")
+        for part in iter_modules(package.__path__):
+            if part.name.endswith(TABLES):
+                _import(f"{module}.{part.name}")
     for module in JOBS:
         _import(f"{module}.jobs")
 

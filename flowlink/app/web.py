@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowlink.app import api_docs, health, registry
+from flowlink.app.hosts import ShortHosts
 from flowlink.identity import hats
 from flowlink.identity.deps import load_viewer
 from flowlink.kernel import settings
@@ -57,4 +58,5 @@ def create_app() -> FastAPI:
     static.install(app)
     middleware.install(app)
     app.add_middleware(EdgeFirst)
+    app.add_middleware(ShortHosts)
     return app

@@ -15,7 +15,8 @@ from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.payouts.models import OPEN_STATES, State, Withdrawal
 from flowlink.risk import queries as risk
 from flowlink.tracking import queries as tracking
-from flowlink.tracking.models import Conversion, DayCount, Postback, Result, Status
+from flowlink.tracking.models import Conversion, Postback, Result, Status
+from flowlink.tracking.rollups import DayCount
 
 WINDOW = timedelta(days=7)
 DAY = timedelta(days=1)

@@ -11,16 +11,9 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
 from flowlink.tracking import budgets, networks as registry, postbacks as tracking
-from flowlink.tracking.models import (
-    Conversion,
-    Link,
-    LinkDayCount,
-    Network,
-    Offer,
-    Postback,
-    Stop,
-)
+from flowlink.tracking.models import Conversion, Link, Network, Offer, Postback, Stop
 from flowlink.tracking.postbacks import PostbackIn, Preview
+from flowlink.tracking.rollups import LinkDayCount
 
 WEEK = timedelta(days=7)
 

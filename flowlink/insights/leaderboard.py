@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
-from flowlink.tracking.models import DayCount
+from flowlink.tracking.rollups import DayCount
 
 PLACES = 20
 

@@ -16,7 +16,8 @@ from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.payouts import queries as payouts
 from flowlink.risk.models import Hold
-from flowlink.tracking.models import DayCount, Link
+from flowlink.tracking.models import Link
+from flowlink.tracking.rollups import DayCount
 
 
 @dataclass(frozen=True)

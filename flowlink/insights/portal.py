@@ -8,7 +8,6 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.insights import earnings
-from flowlink.kernel import settings
 from flowlink.kernel.money import Money
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
@@ -17,7 +16,8 @@ from flowlink.payouts import queries as payouts
 from flowlink.risk import queries as risk
 from flowlink.risk.models import Hold
 from flowlink.tracking import queries as tracking, service
-from flowlink.tracking.models import DayCount, Link, LinkDayCount, Offer
+from flowlink.tracking.models import Link, Offer
+from flowlink.tracking.rollups import DayCount, LinkDayCount
 
 SHOWN = 10
 LATEST = 5
@@ -116,9 +116,8 @@ def links(
         .order_by(Link.id.desc())
         .limit(limit)
     )
-    base_url = settings.current().url
     return [
-        LinkLine(link, offer, service.url(link, base_url=base_url), int(month), int(day))
+        LinkLine(link, offer, service.address(session, link), int(month), int(day))
         for link, offer, month, day in session.execute(rows)
     ]
 

@@ -23,7 +23,8 @@ from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import MICRO_PER_CENT, Money
 from flowlink.partners.models import Partner
 from flowlink.payouts.models import Accrual, Commission, State, Withdrawal
-from flowlink.tracking.models import Conversion, DayCount, Postback, Result, Status
+from flowlink.tracking.models import Conversion, Postback, Result, Status
+from flowlink.tracking.rollups import DayCount
 
 
 @dataclass(frozen=True)

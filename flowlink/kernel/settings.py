@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     nats_credentials: Path | None = None
     nats_ca: Path | None = None
     geoip_db: str = ""
+    clicks_keep_days: int = Field(default=400, ge=0)
+    clicks_archive: str = ""
     s3_url: str = ""
     llm_url: str = ""
     llm_key: str = ""

@@ -16,7 +16,8 @@ from flowlink.payouts import screening
 from flowlink.payouts.models import Accrual, AccrualZero, ClickHour, Zero
 from flowlink.payouts.screening import Room
 from flowlink.tracking import budgets, clickid, offers, payable
-from flowlink.tracking.models import HourCount, Offer
+from flowlink.tracking.models import Offer
+from flowlink.tracking.rollups import HourCount
 
 DAY = timedelta(days=1)
 

@@ -83,7 +83,7 @@ def _partner(session: Session, text: str) -> UUID | None:
 
 
 def _link(session: Session, text: str) -> Link | None:
-    found = session.scalar(select(Link).where(Link.code == text))
+    found = session.scalar(select(Link).where(Link.code == text, Link.domain_id.is_(None)))
     if found is None and _DIGITS.fullmatch(text) and int(text) <= _LARGEST:
         return session.scalar(select(Link).where(Link.number == int(text)))
     try:

@@ -10,7 +10,7 @@ from flowlink.tracking import clickid
 from flowlink.tracking.clicks import Row
 
 _VERSION = 1
-_FIXED = struct.Struct("<BBqqqiHH")
+_FIXED = struct.Struct("<BBqqqihHH")
 _WORD_BYTES_MAX = 4096
 
 
@@ -29,6 +29,7 @@ def pack(row: Row) -> bytes:
         row.visitor,
         row.link,
         row.partner,
+        row.country,
         len(agent),
         len(referrer),
     )
@@ -41,8 +42,8 @@ def unpack(record: bytes) -> Row:
     :raises Unreadable: it is something else.
     """
     try:
-        version, reason, number, visitor, link, partner, agent, referrer = _FIXED.unpack_from(
-            record
+        version, reason, number, visitor, link, partner, country, agent, referrer = (
+            _FIXED.unpack_from(record)
         )
     except struct.error as problem:
         raise Unreadable(f"{len(record)} bytes are no click") from problem
@@ -55,6 +56,7 @@ def unpack(record: bytes) -> Row:
         link=link,
         partner=partner,
         reason=reason,
+        country=country,
         agent=record[_FIXED.size : middle].decode("utf-8", "replace"),
         referrer=record[middle:end].decode("utf-8", "replace"),
     )

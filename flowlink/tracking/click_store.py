@@ -13,8 +13,8 @@ from flowlink.kernel import clock, db
 from flowlink.tracking import click_record, clickid, clicks, housekeeping
 from flowlink.tracking.click_record import Unreadable
 from flowlink.tracking.clicks import Memory, Row
+from flowlink.tracking.journal_models import JournalLoss, JournalPosition, JournalRefusal
 from flowlink.tracking.journal_reader import Batch
-from flowlink.tracking.models import JournalLoss, JournalPosition, JournalRefusal
 from flowlink.tracking.segment import START, Position
 from flowlink.tracking.shipper import Away, Moved, Refused
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import crypto
-from flowlink.tracking import clickid
+from flowlink.tracking import clickid, countries, devices, routing
 from flowlink.tracking.models import Reason
 
 _REMEMBERED = 50_000
@@ -26,13 +26,15 @@ NODE = "SELECT nextval('tracking_node')"
 PARTITION = "SELECT tracking_ensure_partition(%(day)s)"
 
 _RESOLVE = """
-SELECT l.code, l.number, p.number, p.id, coalesce(l.destination, o.destination), n.click_param,
-       l.disabled_at IS NULL AND p.status = 'active'
-FROM tracking_link l
+SELECT w.host, l.code, l.number, p.number, p.id, coalesce(l.destination, o.destination),
+       n.click_param, l.disabled_at IS NULL AND p.status = 'active', l.expires_at, l.routing
+FROM unnest(%(hosts)s::text[], %(codes)s::text[]) AS w (host, code)
+LEFT JOIN tracking_domain d ON d.host = w.host AND d.active
+JOIN tracking_link l ON l.code = w.code AND l.domain_id IS NOT DISTINCT FROM d.id
 JOIN partners_partner p ON p.id = l.partner_id
 JOIN tracking_offer o ON o.id = l.offer_id
 JOIN tracking_network n ON n.id = o.network_id
-WHERE l.code = ANY(%(codes)s)
+WHERE w.host = '' OR d.id IS NOT NULL
 """
 
 _SALTS = """
@@ -44,9 +46,10 @@ _READ_SALTS = "SELECT day, salt FROM tracking_salt WHERE day = ANY(%(days)s)"
 # Words are inserted in one order, so that two writers with the same new words never deadlock.
 _WORDS = {
     "agent": (
-        "SELECT text, id FROM tracking_agent WHERE text = ANY(%(words)s)",
-        """INSERT INTO tracking_agent (text) SELECT unnest(%(words)s::text[])
-        ON CONFLICT DO NOTHING RETURNING text, id""",
+        "SELECT text, id, device FROM tracking_agent WHERE text = ANY(%(words)s)",
+        """INSERT INTO tracking_agent (text, device)
+        SELECT * FROM unnest(%(words)s::text[], %(devices)s::smallint[])
+        ON CONFLICT DO NOTHING RETURNING text, id, device""",
     ),
     "referrer": (
         "SELECT host, id FROM tracking_referrer WHERE host = ANY(%(words)s)",
@@ -71,8 +74,9 @@ _STORE = f"""
 WITH given AS (
   SELECT *, to_timestamp(((id >> 22) + 1704067200000) / 1000.0) AS at
   FROM unnest(%(id)s::bigint[], %(visitor)s::bigint[], %(link)s::bigint[], %(partner)s::int[],
-              %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[])
-    AS t (id, visitor, link, partner, agent, referrer, reason)
+              %(agent)s::int[], %(referrer)s::int[], %(reason)s::smallint[],
+              %(country)s::smallint[], %(device)s::smallint[])
+    AS t (id, visitor, link, partner, agent, referrer, reason, country, device)
 ), batch AS MATERIALIZED (
   SELECT *, date_trunc('minute', at, 'UTC') AS minute, date_trunc('hour', at, 'UTC') AS hour,
          (at AT TIME ZONE 'UTC')::date AS day
@@ -90,12 +94,21 @@ WITH given AS (
     ELSE {Reason.VALID:d} END AS verdict
   FROM batch b LEFT JOIN fresh f USING (link, visitor, day)
 ), stored AS (
-  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason)
-  SELECT id, visitor, link, partner, agent, referrer, verdict FROM judged ORDER BY id
+  INSERT INTO tracking_click (id, visitor, link, partner, agent, referrer, reason, country)
+  SELECT id, visitor, link, partner, agent, referrer, verdict, country FROM judged ORDER BY id
 ), minutes AS ({_rollup("minute", "minute, partner")}
 ), hours AS ({_rollup("hour", "partner, hour")}
 ), days AS ({_rollup("day", "partner, day")}
-), link_days AS ({_rollup("link_day", "link, day")})
+), link_days AS ({_rollup("link_day", "link, day")}
+), link_hours AS ({_rollup("link_hour", "link, hour")}
+), origins AS (
+  INSERT INTO tracking_click_origin AS r
+    (partner, day, link, country, device, referrer, reason, count)
+  SELECT partner, day, link, country, device, referrer, verdict, count(*) FROM judged
+  GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+  ON CONFLICT (partner, day, link, country, device, referrer, reason)
+  DO UPDATE SET count = r.count + excluded.count
+)
 SELECT count(*) FROM judged
 """  # noqa: S608
 
@@ -113,7 +126,10 @@ Steps = Generator[tuple[str, Params], Rows, T]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request for a short address. `code` is empty when it cannot be one of ours."""
+    """A request for a short address. `code` is empty when it cannot be one of ours.
+
+    `host` is a domain of the operator's list; without it our own is meant.
+    """
 
     code: str
     at: datetime
@@ -121,12 +137,14 @@ class Visit:
     agent: str
     referrer: str
     reason: Reason
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a code leads, and whose it is."""
 
+    host: str
     code: str
     link: int
     partner: int
@@ -134,14 +152,24 @@ class Target:
     destination: str
     click_param: str
     live: bool
+    expires_at: datetime | None = None
+    routing: Mapping[str, Any] | None = None
+
+    def is_live(self, at: datetime) -> bool:
+        """Whether it led somewhere at that moment."""
+        return self.live and (self.expires_at is None or at < self.expires_at)
+
+
+Targets = Mapping[tuple[str, str], Target]
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A visit that became a click."""
+    """A visit that became a click, and where it goes."""
 
     number: int
     target: Target
+    destination: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +181,7 @@ class Row:
     link: int
     partner: int
     reason: int
+    country: int
     agent: str
     referrer: str
 
@@ -163,8 +192,8 @@ class Memory:
 
     days: set[date] = field(default_factory=set)
     salts: dict[date, bytes] = field(default_factory=dict)
-    agent: dict[str, int] = field(default_factory=dict)
-    referrer: dict[str, int] = field(default_factory=dict)
+    agent: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    referrer: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def store(session: Session, *, visits: Sequence[Visit]) -> list[Stored | None]:
@@ -224,9 +253,11 @@ def insert(rows: Sequence[Row], *, memory: Memory) -> Steps[None]:
             "visitor": [row.visitor for row in rows],
             "link": [row.link for row in rows],
             "partner": [row.partner for row in rows],
-            "agent": [agents[row.agent] for row in rows],
-            "referrer": [hosts[row.referrer] for row in rows],
+            "agent": [agents[row.agent][0] for row in rows],
+            "device": [agents[row.agent][1] for row in rows],
+            "referrer": [hosts[row.referrer][0] for row in rows],
             "reason": [row.reason for row in rows],
+            "country": [row.country for row in rows],
         },
     )
 
@@ -237,25 +268,40 @@ def token_of(stored: Stored) -> str:
     return clickid.token(clickid.ClickRef(stored.number, target.link, target.partner))
 
 
-def _targets(visits: Sequence[Visit]) -> Steps[dict[str, Target]]:
+def _targets(visits: Sequence[Visit]) -> Steps[Targets]:
     """What the codes lead to, as typed or in small letters (phones begin with a capital)."""
-    codes = {visit.code for visit in visits if visit.code}
-    codes |= {code.lower() for code in codes}
-    if not codes:
+    wanted = {(visit.host, visit.code) for visit in visits if visit.code}
+    wanted |= {(host, code.lower()) for host, code in wanted}
+    if not wanted:
         return {}
-    rows = yield _RESOLVE, {"codes": sorted(codes)}
-    return {row[0]: Target(*row) for row in rows}
+    hosts, codes = zip(*sorted(wanted), strict=True)
+    rows = yield _RESOLVE, {"hosts": list(hosts), "codes": list(codes)}
+    return {(row[0], row[1]): Target(*row) for row in rows}
 
 
-def _target(visit: Visit, targets: Mapping[str, Target]) -> Target | None:
-    return targets.get(visit.code) or targets.get(visit.code.lower())
+def _target(visit: Visit, targets: Targets) -> Target | None:
+    return targets.get((visit.host, visit.code)) or targets.get((visit.host, visit.code.lower()))
 
 
-def _number(visit: Visit, targets: Mapping[str, Target], maker: clickid.Maker) -> Stored | None:
+def _number(visit: Visit, targets: Targets, maker: clickid.Maker) -> Stored | None:
     target = _target(visit, targets)
-    if target is None or not target.live:
+    if target is None or not target.is_live(visit.at):
         return None
-    return Stored(maker.next(visit.at), target)
+    number = maker.next(visit.at)
+    return Stored(number, target, destination(visit, target, number))
+
+
+def destination(visit: Visit, target: Target, number: int) -> str:
+    """Where this visit goes, before macros and parameters; needs no database."""
+    if target.routing is None:
+        return target.destination
+    return routing.choose(
+        target.routing,
+        destination=target.destination,
+        device=devices.device(visit.agent),
+        country=countries.of(visit.address),
+        number=number,
+    )
 
 
 def _salts(days: set[date], memory: Memory) -> Steps[None]:
@@ -268,16 +314,24 @@ def _salts(days: set[date], memory: Memory) -> Steps[None]:
     memory.salts.update((day, bytes(salt)) for day, salt in rows)
 
 
-def _words(kind: str, words: set[str], known: dict[str, int]) -> Steps[dict[str, int]]:
-    """The numbers under which user agents or referrers are kept, new ones written down."""
+def _words(
+    kind: str, words: set[str], known: dict[str, tuple[int, ...]]
+) -> Steps[dict[str, tuple[int, ...]]]:
+    """The numbers under which user agents or referrers are kept, new ones written down.
+
+    With a user agent comes its device, as it was told when the agent was first seen.
+    """
     read, write = _WORDS[kind]
     if len(known) > _REMEMBERED:
         known.clear()
     for query in (read, write, read):  # the last: another writer was faster by a moment
         missing = sorted(words - known.keys())
         if missing:
-            rows = yield query, {"words": missing}
-            known.update((word, number) for word, number in rows)
+            params: dict[str, Any] = {"words": missing}
+            if kind == "agent":
+                params["devices"] = [int(devices.device(word)) for word in missing]
+            rows = yield query, params
+            known.update((row[0], tuple(row[1:])) for row in rows)
     return known
 
 
@@ -288,18 +342,20 @@ def _row(visit: Visit, stored: Stored, salt: bytes) -> Row:
         link=stored.target.link,
         partner=stored.target.partner,
         reason=visit.reason,
+        country=countries.of(visit.address),
         agent=visit.agent,
         referrer=visit.referrer,
     )
 
 
 def _misses(
-    visits: Sequence[Visit], outcomes: Sequence[Stored | None], targets: Mapping[str, Target]
+    visits: Sequence[Visit], outcomes: Sequence[Stored | None], targets: Targets
 ) -> Params | None:
     counted: Counter[tuple[date, str]] = Counter()
     for visit, outcome in zip(visits, outcomes, strict=True):
         if outcome is None:
-            known = "disabled" if _target(visit, targets) else "unknown"
+            target = _target(visit, targets)
+            known = "unknown" if target is None else "expired" if target.live else "disabled"
             counted[_day(visit), known if visit.code else "malformed"] += 1
     if not counted:
         return None

@@ -31,6 +31,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 LINK_PATH = "/l/"
+SHORT_HOST = "short_host"
 POSTBACK_PATH = "/aff/postback"
 _RETRY = (b"retry-after", b"5")
 _QUERY_MAX = 8 * 1024
@@ -155,6 +156,7 @@ def _take(request: postbacks.PostbackIn) -> tuple[int, dict[str, str]]:
 
 def _visit(scope: Scope) -> Visit:
     headers: Headers = dict(scope["headers"])
+    host = scope.get("state", {}).get(SHORT_HOST, "")
     agent = headers.get(b"user-agent", b"").decode("latin-1").replace("\x00", "").strip()
     agent = agent[: screening.AGENT_LENGTH]
     purpose = next((headers[name] for name in _PURPOSES if name in headers), b"")
@@ -162,7 +164,8 @@ def _visit(scope: Scope) -> Visit:
         method=scope["method"], agent=agent, purpose=purpose.decode("latin-1")
     )
     return Visit(
-        code=_code(scope["path"]),
+        code=_code(scope["path"], host),
+        host=host,
         at=clock.now(),
         address=_address(scope, headers),
         agent=agent,
@@ -171,12 +174,15 @@ def _visit(scope: Scope) -> Visit:
     )
 
 
-def _code(path: str) -> str:
+def _code(path: str, host: str) -> str:
     """The code of a link, or nothing when it cannot be one of ours.
+
+    A host of its own needs no `/l/` before the code, but old links may have it.
 
     Content's assets will answer here too (`/l/{asset_id}?pid=`): until they exist nobody has one.
     """
     code = path.removeprefix(LINK_PATH).removesuffix("/")
+    code = code.removeprefix("/") if host else code
     return code if _CODE.fullmatch(code) else ""
 
 
@@ -187,10 +193,10 @@ def _location(stored: Stored, query: bytes) -> str:
         "link": target.code,
         "base_url": settings.current().url,
     }
-    if "{partner}" in target.destination:
+    if "{partner}" in stored.destination:
         macros["partner"] = ids.public(PARTNER, target.partner_id)
     return destinations.build(
-        target.destination,
+        stored.destination,
         click_param=target.click_param,
         macros=macros,
         visitor_query=query.decode("latin-1"),

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import delete, text
 from sqlalchemy.orm import Session
 
-from flowlink.tracking.models import MinuteCount, Salt, Seen
+from flowlink.tracking.models import Salt, Seen
+from flowlink.tracking.rollups import MinuteCount
 
 DAYS_AHEAD = 7
 DAYS_REMEMBERED = 2

@@ -1,10 +1,11 @@
-"""Tables of offers, links, clicks, postbacks and conversions.
+"""Tables of offers, links, clicks, postbacks and conversions. Counts of clicks are in `rollups`.
 
 Clicks carry the small numbers of link and partner, not their keys: a row takes 64 bytes.
 """
 
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flowlink.kernel.db import Base, Key
 from flowlink.kernel.money import Money
 
+_ZERO = text("0")
 _STATUSES = "status IN ('pending', 'approved', 'rejected', 'reversed')"
 
 
@@ -162,19 +164,43 @@ class OfferVersion(Base):
     actor: Mapped[str]
 
 
+class Domain(Base):
+    """A host of its own for short links. Its links have a namespace of their own."""
+
+    __tablename__ = "tracking_domain"
+
+    id: Mapped[Key]
+    host: Mapped[str] = mapped_column(Text, unique=True)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+
+
 class Link(Base):
-    """A partner's short address of an offer. `number` is the small name that clicks carry."""
+    """A partner's short address of an offer. `number` is the small name that clicks carry.
+
+    Without `domain_id` it is on our own host. `routing` is what `routing.Routing` writes.
+    """
 
     __tablename__ = "tracking_link"
-    __table_args__ = (Index("ix_tracking_link_partner_id_id", "partner_id", "id"),)
+    __table_args__ = (
+        Index("ix_tracking_link_partner_id_id", "partner_id", "id"),
+        UniqueConstraint(
+            "code", "domain_id", name="uq_tracking_link_code", postgresql_nulls_not_distinct=True
+        ),
+    )
 
     id: Mapped[Key]
     number: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
-    code: Mapped[str] = mapped_column(Text, unique=True)
+    code: Mapped[str] = mapped_column(Text)
+    domain_id: Mapped[UUID | None] = mapped_column(ForeignKey("tracking_domain.id"), index=True)
     partner_id: Mapped[UUID] = mapped_column(ForeignKey("partners_partner.id"))
     offer_id: Mapped[UUID] = mapped_column(ForeignKey("tracking_offer.id"), index=True)
     destination: Mapped[str | None] = mapped_column(Text)
     own_content: Mapped[bool] = mapped_column(server_default=text("false"))
+    routing: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    note: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    expires_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
@@ -277,12 +303,13 @@ class Salt(Base):
 
 
 class Agent(Base):
-    """A user agent, written once."""
+    """A user agent, written once, with the kind of device that it speaks of."""
 
     __tablename__ = "tracking_agent"
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     text: Mapped[str] = mapped_column(Text, unique=True)
+    device: Mapped[int] = mapped_column(SmallInteger, server_default=_ZERO)
 
 
 class Referrer(Base):
@@ -310,6 +337,7 @@ class Click(Base):
     agent: Mapped[int]
     referrer: Mapped[int]
     reason: Mapped[int] = mapped_column(SmallInteger)
+    country: Mapped[int] = mapped_column(SmallInteger, server_default=_ZERO)
 
     # No unique index: ids are unique by construction, and an index would cost a third of the row.
     __mapper_args__ = {"primary_key": [id]}  # noqa: RUF012, A003
@@ -323,97 +351,3 @@ class Seen(Base):
     link: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     visitor: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     day: Mapped[date] = mapped_column(primary_key=True)
-
-
-class MinuteCount(Base):
-    """Clicks of a partner in a minute: what the velocity rule reads."""
-
-    __tablename__ = "tracking_click_minute"
-
-    minute: Mapped[datetime] = mapped_column(primary_key=True)
-    partner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    valid: Mapped[int]
-    flagged: Mapped[int]
-
-
-class HourCount(Base):
-    """Clicks of a partner in an hour."""
-
-    __tablename__ = "tracking_click_hour"
-
-    partner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    hour: Mapped[datetime] = mapped_column(primary_key=True)
-    valid: Mapped[int]
-    flagged: Mapped[int]
-
-
-class DayCount(Base):
-    """Clicks of a partner in a UTC day."""
-
-    __tablename__ = "tracking_click_day"
-
-    partner: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(primary_key=True, index=True)
-    valid: Mapped[int]
-    flagged: Mapped[int]
-
-
-class LinkDayCount(Base):
-    """Clicks of a link in a UTC day."""
-
-    __tablename__ = "tracking_click_link_day"
-
-    link: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(primary_key=True, index=True)
-    valid: Mapped[int]
-    flagged: Mapped[int]
-
-
-class Miss(Base):
-    """How often an address that leads nowhere was asked for: unknown, disabled or malformed."""
-
-    __tablename__ = "tracking_miss"
-
-    day: Mapped[date] = mapped_column(primary_key=True)
-    reason: Mapped[str] = mapped_column(Text, primary_key=True)
-    count: Mapped[int] = mapped_column(BigInteger)
-
-
-class JournalPosition(Base):
-    """How far an edge's journal is stored: written with the clicks up to there."""
-
-    __tablename__ = "tracking_journal_position"
-
-    edge: Mapped[str] = mapped_column(Text, primary_key=True)
-    segment: Mapped[int] = mapped_column(BigInteger)
-    byte_offset: Mapped[int] = mapped_column(BigInteger)
-    sequence: Mapped[int] = mapped_column(BigInteger)
-
-
-class JournalLoss(Base):
-    """A stretch of a journal that could not be read, and how many clicks it held, if known."""
-
-    __tablename__ = "tracking_journal_loss"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    edge: Mapped[str] = mapped_column(Text)
-    number: Mapped[int] = mapped_column(BigInteger)
-    start_offset: Mapped[int] = mapped_column(BigInteger)
-    end_offset: Mapped[int] = mapped_column(BigInteger)
-    damage: Mapped[str] = mapped_column(Text)
-    records: Mapped[int | None] = mapped_column(BigInteger)
-    at: Mapped[datetime]
-
-
-class JournalRefusal(Base):
-    """A record of a journal that the tables cannot hold, as it is."""
-
-    __tablename__ = "tracking_journal_refusal"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    edge: Mapped[str] = mapped_column(Text)
-    segment: Mapped[int] = mapped_column(BigInteger)
-    byte_offset: Mapped[int] = mapped_column(BigInteger)
-    record: Mapped[bytes]
-    reason: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime]

@@ -9,6 +9,7 @@ CODE_LENGTH = 8
 _UNAMBIGUOUS = "abcdefghjkmnpqrstuvwxyz23456789"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,48}[A-Za-z0-9]")
+KEPT_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the edge takes for a code
 _KEPT = re.compile(r"(?:ast|par|lnk|off|net|cnv|pb|clk)_", re.IGNORECASE)
 _RESERVED = frozenset(
     (
@@ -74,6 +75,16 @@ def check_slug(text: str) -> str:
     if slug.lower() in _RESERVED or _KEPT.match(slug):
         raise ReservedSlug
     return slug
+
+
+def check_kept(code: str, *, own_host: bool) -> str:
+    """A code that a link had elsewhere. On our own host our words stay ours.
+
+    :raises ReservedSlug:
+    """
+    if own_host and (code.lower() in _RESERVED or _KEPT.match(code)):
+        raise ReservedSlug
+    return code
 
 
 def random_code() -> str:

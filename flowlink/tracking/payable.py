@@ -10,16 +10,8 @@ from sqlalchemy.orm import Session
 
 from flowlink.partners.models import Partner
 from flowlink.tracking import clickid
-from flowlink.tracking.models import (
-    Click,
-    Conversion,
-    Link,
-    LinkDayCount,
-    Mode,
-    OfferVersion,
-    Reason,
-    Status,
-)
+from flowlink.tracking.models import Click, Conversion, Link, Mode, OfferVersion, Reason, Status
+from flowlink.tracking.rollups import LinkDayCount
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,7 @@ from flowlink.tracking.models import (
     Click,
     Conversion,
     ConversionRevision,
-    DayCount,
-    HourCount,
     Link,
-    LinkDayCount,
     Mode,
     Network,
     Offer,
@@ -36,6 +33,7 @@ from flowlink.tracking.models import (
     Status,
     Stop,
 )
+from flowlink.tracking.rollups import DayCount, HourCount, LinkDayCount
 
 EPC_DAYS = 7
 

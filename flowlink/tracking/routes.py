@@ -1,20 +1,22 @@
 """Links and conversions for partners and their programs; and the page that shows what arrived."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import clock, ids, settings
+from flowlink.kernel import clock, ids
 from flowlink.partners import queries as partners
 from flowlink.partners.deps import CurrentPartner
 from flowlink.partners.ids import PartnerId
-from flowlink.tracking import clickid, offers, queries, service
+from flowlink.tracking import clickid, offers, queries, service, wishes
 from flowlink.tracking.ids import CONVERSION, LINK, OfferId
+from flowlink.tracking.link_wishes import TargetBody, WeightedBody, routing_of
 from flowlink.tracking.models import Conversion, Link
 from flowlink.tracking.queries import LinkLine
+from flowlink.tracking.wishes import Wishes
 from flowlink.web import lists
 from flowlink.web.amounts import Amount, money_json
 from flowlink.web.lists import SIZE, Cursor
@@ -32,6 +34,12 @@ class LinkIn(BaseModel):
     offer: str | None = Field(default=None, max_length=60, examples=["default"])
     destination: str | None = Field(default=None, max_length=2000)
     slug: str | None = Field(default=None, max_length=60, examples=["my-summer"])
+    domain: str = Field(default="", max_length=260, examples=["go.example.org"])
+    expires_at: AwareDatetime | None = None
+    note: str = Field(default="", max_length=500)
+    tags: list[Annotated[str, Field(max_length=60)]] = Field(default_factory=list, max_length=10)
+    targets: list[TargetBody] = Field(default_factory=list, max_length=30)
+    weighted: list[WeightedBody] = Field(default_factory=list, max_length=10)
 
 
 class LinkForm(BaseModel):
@@ -40,6 +48,9 @@ class LinkForm(BaseModel):
     offer: str = ""
     destination: str = ""
     slug: str = ""
+    domain: str = ""
+    tags: str = ""
+    then: Literal["", "link"] = ""
 
 
 class LinkOut(BaseModel):
@@ -94,7 +105,7 @@ def show_arrival(request: Request) -> Response:
 @router.post("/api/partner/links", status_code=201)
 def create_link(session: Db, partner_id: CurrentPartner, body: LinkIn) -> LinkOut:
     """Make a short link. It works from the moment of this answer."""
-    return LinkOut(**_public(_create(session, partner_id, body)))
+    return LinkOut(**_public(session, _create(session, partner_id, body)))
 
 
 @router.post("/partner/links", include_in_schema=False)
@@ -105,9 +116,11 @@ def create_link_by_hand(
         offer=form.offer.strip() or None,
         destination=form.destination.strip() or None,
         slug=form.slug.strip() or None,
+        domain=form.domain,
+        tags=wishes.split_tags(form.tags),
     )
-    _create(session, partner_id, given)
-    return see_other("/partner/portal")
+    link = _create(session, partner_id, given)
+    return see_other(_opened(link) if form.then else "/partner/portal")
 
 
 @router.get("/api/partner/links")
@@ -117,7 +130,7 @@ def list_links(session: Db, partner_id: CurrentPartner, cursor: Cursor = None) -
         session, partner_id=partner_id, before=lists.before(cursor), limit=SIZE + 1
     )
     page = lists.cut(found, key=lambda line: line.link.id)
-    return LinkPage(links=[_link_row(line) for line in page.items], next=page.next)
+    return LinkPage(links=[_link_row(session, line) for line in page.items], next=page.next)
 
 
 @router.get("/api/partner/conversions")
@@ -143,20 +156,31 @@ def _create(session: Session, partner_id: PartnerId, given: LinkIn) -> Link:
         session,
         partner_id=partner_id,
         offer_id=offer_id,
-        destination=given.destination,
         slug=given.slug,
+        host=given.domain,
+        wished=Wishes(
+            destination=given.destination,
+            expires_at=given.expires_at,
+            note=given.note,
+            tags=given.tags,
+            routing=routing_of(given.targets, given.weighted),
+        ),
         now=clock.now(),
     )
 
 
-def _public(link: Link) -> dict[str, str]:
-    address = service.url(link, base_url=settings.current().url)
+def _opened(link: Link) -> str:
+    return f"/partner/links/{ids.public(LINK, link.id)}"
+
+
+def _public(session: Session, link: Link) -> dict[str, str]:
+    address = service.address(session, link)
     return {"id": ids.public(LINK, link.id), "code": link.code, "url": address}
 
 
-def _link_row(line: LinkLine) -> LinkRow:
+def _link_row(session: Session, line: LinkLine) -> LinkRow:
     return LinkRow(
-        **_public(line.link),
+        **_public(session, line.link),
         offer=line.offer,
         destination=line.link.destination,
         clicks=line.valid,

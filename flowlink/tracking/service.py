@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import db, settings
+from flowlink.kernel import db
 from flowlink.kernel.errors import NotFound, Refused
 from flowlink.partners.ids import PartnerId
-from flowlink.tracking import destinations, names, networks, offers
+from flowlink.tracking import domains, names, networks, offers, wishes
 from flowlink.tracking.ids import LinkId, OfferId
-from flowlink.tracking.models import Link, Offer
+from flowlink.tracking.models import Domain, Link, Offer
+from flowlink.tracking.wishes import Wishes
 
 _ATTEMPTS = 5
 
@@ -34,36 +36,93 @@ def create_link(
     destination: str | None = None,
     slug: str | None = None,
     own_content: bool = False,
+    host: str = "",
+    wished: Wishes | None = None,
     now: datetime,
 ) -> Link:
     """A new link of an offer, to a page of the partner's choice where the offer allows it (spec 8).
 
     Asking again for the same slug with the same offer and destination gives the same link.
+    `host` is a domain of the operator's list; `wished` says more than `destination` does.
 
     :raises offers.UnknownOffer: :raises offers.NoOffer: nothing can be promoted now.
     :raises destinations.BadDestination: :raises destinations.HostNotAllowed:
     :raises names.BadSlug: :raises names.ReservedSlug: :raises SlugTaken: somebody has it.
+    :raises domains.UnknownDomain: :raises wishes.BadTag: and the other errors of `wishes.columns`.
     """
-    offer = _offer(session, offer_id, now)
-    base_url = settings.current().url
-    if destination is not None:
-        destination = destinations.cleaned(destination, base_url=base_url)
-        allowed = offers.allowed_hosts(offer, base_url=base_url)
-        destinations.check_host(destination, allowed=allowed, base_url=base_url)
-    wanted = {
-        "partner_id": partner_id,
-        "offer_id": offer.id,
-        "destination": destination,
-        "own_content": own_content,
-        "created_at": now,
-    }
+    wanted = prepare(
+        session,
+        offer_id=offer_id,
+        host=host,
+        wished=wished or Wishes(destination=destination),
+        now=now,
+    )
+    wanted |= {"own_content": own_content}
     if slug is not None:
-        return _with_slug(session, wanted, names.check_slug(slug))
+        code = names.check_slug(slug)
+        return keep_link(session, partner_id=partner_id, code=code, wanted=wanted)
+    return new_link(session, partner_id=partner_id, wanted=wanted)
+
+
+def new_link(session: Session, *, partner_id: PartnerId, wanted: Mapping[str, Any]) -> Link:
+    """A link with a code of our choice; `wanted` by `prepare`."""
     for _ in range(_ATTEMPTS):
-        link = _insert(session, {**wanted, "code": names.random_code()})
+        values = {**wanted, "partner_id": partner_id, "code": names.random_code()}
+        link = _insert(session, values)
         if link is not None:
             return link
     raise AssertionError("no free code in 31**8")
+
+
+def prepare(
+    session: Session, *, offer_id: OfferId | None, host: str, wished: Wishes, now: datetime
+) -> dict[str, Any]:
+    """What a new link would be, its code and owner apart; nothing is written.
+
+    :raises FlowlinkError: as `create_link` would, before it comes to the code.
+    """
+    offer = _offer(session, offer_id, now)
+    domain = domains.named(session, host)
+    return {
+        **wishes.columns(wished, offer=offer, now=now),
+        "offer_id": offer.id,
+        "domain_id": None if domain is None else domain.id,
+        "created_at": now,
+    }
+
+
+def keep_link(
+    session: Session, *, partner_id: PartnerId, code: str, wanted: Mapping[str, Any]
+) -> Link:
+    """A link with this code, whatever it looks like; `wanted` by `prepare`.
+
+    :raises SlugTaken: somebody has it, or it is there with another destination.
+    """
+    link = _insert(session, {**wanted, "partner_id": partner_id, "code": code})
+    if link is not None:
+        return link
+    there = check_free(session, partner_id=partner_id, code=code, wanted=wanted)
+    assert there is not None, "a code that is taken has its link"
+    return there
+
+
+def check_free(
+    session: Session, *, partner_id: PartnerId, code: str, wanted: Mapping[str, Any]
+) -> Link | None:
+    """The link of this code if it is just what is wanted already; None when the code is free.
+
+    :raises SlugTaken: somebody has it, or it is there with another destination.
+    """
+    there = Link.code == code, Link.domain_id.is_not_distinct_from(wanted["domain_id"])
+    existing = session.scalar(select(Link).where(*there))
+    if existing is None:
+        return None
+    same = existing.partner_id == partner_id and all(
+        getattr(existing, name) == wanted[name] for name in ("offer_id", "destination")
+    )
+    if existing.disabled_at is not None or not same:
+        raise SlugTaken
+    return existing
 
 
 def disable_link(
@@ -82,9 +141,10 @@ def disable_link(
     return found[0]
 
 
-def url(link: Link, *, base_url: str) -> str:
-    """The address to share."""
-    return f"{base_url}/l/{link.code}"
+def address(session: Session, link: Link) -> str:
+    """The address to share, on the link's own domain or on our host."""
+    domain = None if link.domain_id is None else session.get_one(Domain, link.domain_id)
+    return domains.address(None if domain is None else domain.host, link.code)
 
 
 def seed(session: Session, *, base_url: str, now: datetime) -> None:
@@ -106,21 +166,9 @@ def _offer(session: Session, offer_id: OfferId | None, now: datetime) -> Offer:
     return offer
 
 
-def _with_slug(session: Session, wanted: Mapping[str, object], slug: str) -> Link:
-    link = _insert(session, {**wanted, "code": slug})
-    if link is not None:
-        return link
-    existing = session.scalars(select(Link).where(Link.code == slug)).one()
-    same = all(
-        getattr(existing, name) == wanted[name]
-        for name in ("partner_id", "offer_id", "destination")
-    )
-    if existing.disabled_at is not None or not same:
-        raise SlugTaken
-    return existing
-
-
 def _insert(session: Session, values: Mapping[str, object]) -> Link | None:
     """The new link, or nothing when its code is taken, even by somebody at this moment."""
-    statement = insert(Link).values(**values).on_conflict_do_nothing(index_elements=["code"])
+    statement = (
+        insert(Link).values(**values).on_conflict_do_nothing(constraint="uq_tracking_link_code")
+    )
     return session.scalars(statement.returning(Link)).one_or_none()

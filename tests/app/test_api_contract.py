@@ -51,11 +51,19 @@ FORMS = (
     ("/partner/magic", ("email",)),
     ("/login/verify", ("token",)),
     ("/partners/withdraw", ("amount", "method", "details")),
-    ("/partner/links", ("offer", "destination", "slug")),
+    ("/partner/links", ("offer", "destination", "slug", "domain", "tags")),
+    ("/partner/links/bulk", ("table", "form", "domain")),
+    ("/admin/domains", ("host",)),
     ("/ops/unhold", ("pid", "reason")),
     ("/admin/pay", ("id", "reference")),
 )
-PAGES = ("/partners/leaderboard", "/partners/earnings", "/admin/payouts", "/admin/postbacks")
+PAGES = (
+    "/partners/leaderboard",
+    "/partners/earnings",
+    "/admin/payouts",
+    "/admin/postbacks",
+    "/admin/links",
+)
 
 
 @pytest.fixture

@@ -210,6 +210,36 @@ def test_clicks_are_exported(shell: Shell, product: Product, place: Path) -> Non
     assert rows[0]["click_id"] in clicked.headers["location"]
 
 
+def test_counts_are_proved_and_put_right(shell: Shell, product: Product) -> None:
+    shell("admin", "api-key", "--partner", "cli@example.org", data=product.data)
+
+    proved = shell("clicks", "rebuild", "--check", data=product.data)
+    rebuilt = shell("clicks", "rebuild", data=product.data)
+
+    assert (proved.returncode, proved.stdout) == (0, "")
+    assert (rebuilt.returncode, rebuilt.stdout) == (0, "")
+    assert "0 differences" in rebuilt.stderr
+
+
+def test_links_of_another_shortener_are_imported(
+    shell: Shell, product: Product, place: Path
+) -> None:
+    shell("admin", "api-key", "--partner", "cli@example.org", data=product.data)
+    file = place / "yourls.csv"
+    file.write_text(f"source,target,hits\n/old-1/,{product.url}/go,7\n/a b/,{product.url}/go,1\n")
+    arguments = ["links", "import", str(file), "--format", "yourls", "--partner", "cli@example.org"]
+
+    tried = shell(*arguments, "--dry-run", data=product.data)
+    done = shell(*arguments, data=product.data)
+    stranger = shell(*arguments[:-1], "nobody@example.org", data=product.data)
+
+    assert (tried.returncode, tried.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (1, f"{product.url}/l/old-1\n")
+    assert "line 3:" in done.stderr
+    assert "1 links made, 1 rows left out" in done.stderr
+    assert stranger.returncode == 1
+
+
 def test_commands_work_where_nothing_runs(resting: Path) -> None:
     done = command("admin", "sign-in-link", "ada@example.org", data=resting)
 

@@ -18,9 +18,9 @@ from flowlink.tracking import click_record, clickid
 from flowlink.tracking.click_record import Unreadable
 from flowlink.tracking.click_store import ClickStore, position_of
 from flowlink.tracking.clicks import Row
+from flowlink.tracking.journal_models import JournalRefusal
 from flowlink.tracking.journal_reader import Reader
 from flowlink.tracking.journal_writer import Bounds, Writer
-from flowlink.tracking.models import JournalRefusal
 from flowlink.tracking.segment import START
 from flowlink.tracking.shipper import Moved, Pace, Shipper, backlog
 from tests.tracking.journal_process import ship_for_ever
@@ -39,6 +39,7 @@ made_rows = st.builds(
     link=big,
     partner=st.integers(-(1 << 31), (1 << 31) - 1),
     reason=st.integers(0, 255),
+    country=st.integers(0, (1 << 15) - 1),
     agent=words,
     referrer=words,
 )
@@ -60,6 +61,7 @@ class Clicks:
                 secrets.randbits(60),
                 1 + n % 5,
                 1 + n % 3,
+                0,
                 0,
                 agent,
                 "blog.example",

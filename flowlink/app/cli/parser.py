@@ -99,10 +99,21 @@ def _tracking(add: Add, commands: Any) -> None:
     test.add_argument("network", metavar="NETWORK")
     test.add_argument("fields", metavar="FIELD=VALUE", nargs="*", type=_field)
     clicks = _group(commands, "clicks", "what visitors did")
-    export = add("export", "tracking:export_clicks", "write all clicks to a CSV file", clicks)
-    export.add_argument("out", type=Path, metavar="OUT.csv")
-    export.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
-    export.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
+    export = add("export", "tracking:export_clicks", "write all clicks to a file", clicks)
+    export.add_argument("out", type=Path, metavar="OUT.csv|OUT.parquet")
+    rebuild = add("rebuild", "tracking:rebuild_clicks", "count all clicks again", clicks)
+    rebuild.add_argument("--check", action="store_true", help="only say what differs")
+    for spanned in (export, rebuild):
+        spanned.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
+        spanned.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
+    links = _group(commands, "links", "short links")
+    taken = add("import", "tracking:import_links", "make links of another shortener's CSV", links)
+    taken.add_argument("file", type=Path, metavar="FILE")
+    formats = ("flowlink", "bitly", "shlink", "kutt", "yourls", "dub")
+    taken.add_argument("--format", required=True, choices=formats, help="where it comes from")
+    taken.add_argument("--partner", required=True, metavar="EMAIL", help="whose they become")
+    taken.add_argument("--domain", default="", metavar="HOST", help="on a domain of the list")
+    taken.add_argument("--dry-run", action="store_true", help="only say what would be made")
 
 
 def _port(text: str) -> int:

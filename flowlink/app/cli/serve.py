@@ -26,9 +26,10 @@ def web(arguments: Namespace) -> None:
 
 def edge(arguments: Namespace) -> None:
     """Serve short links and postbacks alone."""
+    from flowlink.app.hosts import ShortHosts
     from flowlink.tracking import edge as clicks
 
-    _serve(arguments, lambda: clicks.app)
+    _serve(arguments, lambda: ShortHosts(clicks.app))
 
 
 def worker(arguments: Namespace) -> None:

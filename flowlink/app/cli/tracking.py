@@ -5,10 +5,16 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_network
 from urllib.parse import urlencode
 
+from sqlalchemy.orm import Session
+
 from flowlink.app import clicks_export, opening
 from flowlink.app.outcome import Failed, note, say
+from flowlink.identity import queries as identity
 from flowlink.kernel import clock, db
-from flowlink.tracking import clickid, networks, postbacks
+from flowlink.partners import queries as partners
+from flowlink.partners.ids import PartnerId
+from flowlink.tracking import bulk, clickid, importers, networks, postbacks, recount
+from flowlink.tracking.importers import Format
 from flowlink.tracking.models import Network, Result
 
 
@@ -43,6 +49,69 @@ def export_clicks(arguments: Namespace) -> None:
         except OSError as error:
             raise Failed(f"{arguments.out} cannot be written: {error.strerror}") from None
     note(f"{count} clicks written to {arguments.out}")
+
+
+def rebuild_clicks(arguments: Namespace) -> int:
+    """Prove the counts of every day against its clicks; put right what differs unless `--check`.
+
+    Exit code 1 when something differed and was only looked at.
+    """
+    now = clock.now()
+    since = _day(arguments.since).date() if arguments.since else None
+    until = _day(arguments.until).date() if arguments.until else now.astimezone(UTC).date()
+    found: list[recount.Difference] = []
+    with opening.database(arguments):
+        with db.read() as session:
+            days = recount.days(session, since=since, until=until)
+        for day in days:
+            found += _recounted(day, check=arguments.check, now=now)
+    for one in found:
+        say(
+            f"{one.day} {one.table}: {one.rows} rows {'differ' if arguments.check else 'put right'}"
+        )
+    note(f"{len(days)} days counted, {len(found)} differences")
+    return 1 if arguments.check and found else 0
+
+
+def import_links(arguments: Namespace) -> int:
+    """Make the links of another shortener's CSV file; exit code 1 when rows were left out."""
+    try:
+        text = arguments.file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Failed(f"{arguments.file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Failed(f"{arguments.file} is not text in UTF-8") from None
+    now = clock.now()
+    handle = bulk.preview if arguments.dry_run else bulk.create
+    with opening.database(arguments), db.write() as session:
+        partner = _partner(session, arguments.partner)
+        rows = importers.read(text, form=Format(arguments.format), domain=arguments.domain)
+        outcomes = handle(session, partner_id=partner, rows=rows, now=now)
+    for one in outcomes:
+        if one.error is not None:
+            note(f"line {one.row.line}: {one.error}")
+        elif one.address:
+            say(one.address)
+    bad = sum(one.error is not None for one in outcomes)
+    verb = "can be made" if arguments.dry_run else "made"
+    note(f"{len(outcomes) - bad} links {verb}, {bad} rows left out")
+    return 1 if bad else 0
+
+
+def _recounted(day: date, *, check: bool, now: datetime) -> list[recount.Difference]:
+    if check:
+        with db.read() as session:
+            return recount.differences(session, day=day, now=now)
+    with db.write() as session:
+        return recount.rebuild(session, day=day, now=now)
+
+
+def _partner(session: Session, email: str) -> PartnerId:
+    user_id = identity.find_by_email(session, email.strip().lower())
+    partner = partners.of_user(session, user_id) if user_id else None
+    if partner is None:
+        raise Failed(f"no partner has the address {email}")
+    return PartnerId(partner.id)
 
 
 def _request(network: Network, fields: dict[str, str]) -> postbacks.PostbackIn:
