@@ -8,6 +8,7 @@ Run: python -m bench.nats
 import logging
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -110,6 +111,7 @@ def compare(place: Path, url: str, nodes: int) -> list[tuple[str, ...]]:
         with consuming(running.urls, url, nodes):
             wait_for_lanes(hub)
             for number in range(ROUNDS):
+                print(f"{nodes} nodes, round {number + 1}", file=sys.stderr, flush=True)
                 for way in ("direct", "nats") if number % 2 else ("nats", "direct"):
                     store: Store = NatsStore(hub) if way == "nats" else ClickStore()
                     found[way].append(shipped(place / f"{way}{number}", store))

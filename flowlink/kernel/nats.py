@@ -94,7 +94,8 @@ class Hub:
     @property
     def servers(self) -> str:
         """Where it is to be found, without secrets."""
-        return ", ".join(url.rpartition("@")[2] for url in self._settings.nats_url)
+        bare = (url.partition("://")[2] for url in self._settings.nats_url)
+        return ", ".join(url.rpartition("@")[2] for url in bare)
 
     @property
     def message_bytes_max(self) -> int:

@@ -46,6 +46,7 @@ class Clicker(threading.Thread):
                 link=1 + n % 5,
                 partner=1 + n % 3,
                 reason=0,
+                country=0,
                 agent=BROWSER,
                 referrer="blog.example",
             )
