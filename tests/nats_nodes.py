@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from tests.factories import free_port
 
-_STARTS_S = 30.0
+_STARTS_S = 90.0
 _PATH = os.pathsep.join([os.defpath, "/usr/sbin", "/usr/local/bin"])
 
 
