@@ -41,7 +41,7 @@ class Node:
         assert program, "the package nats-server is missing: make .tools/nats"
         with (self.place / "log").open("ab") as log:
             command = [program, "-c", str(self.place / "conf")]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.place)
 
     def kill(self) -> None:
         """As a crash of the machine would, but what the system has to write is written."""
