@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flowlink.app import opening, server
-from flowlink.app.outcome import say
+from flowlink.app.outcome import Failed, say
 
 
 def up(arguments: Namespace) -> None:
@@ -44,11 +44,36 @@ def worker(arguments: Namespace) -> None:
     """Work until a signal, then let running tasks finish."""
     from flowlink.kernel import worker as queue
 
+    stop = _asked_to_stop()
+    with opening.database(arguments):
+        queue.work(stop)
+
+
+def consumer(arguments: Namespace) -> None:
+    """Store what edges send over NATS until a signal; what is at hand then is stored or left."""
+    _, loaded = opening.load(arguments)
+    if not loaded.nats_url:
+        raise Failed("NATS_URL is empty: it names the NATS servers that the edges send to")
+    from flowlink.kernel import nats
+    from flowlink.tracking import nats_consumer
+    from flowlink.tracking.click_store import ClickStore
+
+    stop = _asked_to_stop()
+    with opening.database(arguments):
+        hub = nats.Hub(loaded, name="flowlink-consumer")
+        try:
+            say(f"flowlink stores what edges send over {hub.servers}")
+            nats_consumer.Consumer(hub, new_store=ClickStore).run(stop)
+        finally:
+            hub.close()
+
+
+def _asked_to_stop() -> threading.Event:
+    """Set by the signals that end a role."""
     stop = threading.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, lambda *_: stop.set())
-    with opening.database(arguments):
-        queue.work(stop)
+    return stop
 
 
 def _serve(arguments: Namespace, make: Callable[[], Any]) -> None:
