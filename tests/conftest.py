@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,16 @@ from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
 from tests.cluster import Cluster, memory_dir, start_cluster
 from tests.factories import free_port
+
+# A traceback with every local variable takes a minute to print.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
