@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error, NoRespondersError
+from nats.aio.subscription import Subscription
+from nats.errors import Error, NoRespondersError, TimeoutError as NatsTimeout
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -58,6 +59,16 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a stream stands: what lies in it, and on how many of its nodes it is up to date."""
+
+    messages: int
+    size_bytes: int
+    replicas: int
+    current: int
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What a stream holds. `reply` is where its acknowledgement goes."""
 
@@ -70,13 +81,16 @@ class Message:
 class Hub:
     """The connection. Any thread may call; `close` ends it."""
 
-    def __init__(self, chosen: Settings, *, name: str) -> None:
+    def __init__(self, chosen: Settings, *, name: str, echo: bool = True) -> None:
+        """`echo`: whether it hears what it says itself."""
         self._settings = chosen
         self._name = name
+        self._echo = echo
         self._client: Client | None = None
         self._loop = asyncio.new_event_loop()
         self._connecting = asyncio.Lock()
-        self._subscriptions: list[tuple[str, str, Hear]] = []
+        self._wanted: list[tuple[str, str, Hear]] = []
+        self._subscriptions: dict[str, Subscription] = {}
         self._answerers = ThreadPoolExecutor(_ANSWERERS, thread_name_prefix="nats-answer")
         self._thread = threading.Thread(target=self._loop.run_forever, name="nats", daemon=True)
         self._thread.start()
@@ -125,6 +139,24 @@ class Hub:
         """
         return self._call(self._ask(subject, data, timeout_s), timeout_s).data
 
+    def is_answered(self, subject: str, *, timeout_s: float) -> bool:
+        """Whether anybody answers there. One who listens and does not do so in time counts too.
+
+        :raises Unreachable: there is no connection.
+        """
+
+        async def act() -> bool:
+            client = await self._connected()
+            try:
+                await client.request(subject, timeout=timeout_s)
+            except NoRespondersError:
+                return False
+            except NatsTimeout:
+                return True
+            return True
+
+        return self._call(act(), timeout_s)
+
     def listen(self, subject: str, hear: Callable[[bytes], object]) -> None:
         """Call `hear`, which must be quick, with all that comes, also after a new connection."""
 
@@ -133,18 +165,24 @@ class Hub:
 
         self._call(self._subscribe(subject, "", heard))
 
-    def answer(self, subject: str, *, group: str, reply: Callable[[str], bytes]) -> None:
+    def answer(self, subject: str, *, group: str, reply: Callable[[str, bytes], bytes]) -> None:
         """Answer questions, together with others of the group; each goes to one of them.
 
-        `reply` gets the question's subject, on a thread of its own.
+        `reply` gets the question's subject and its words, on a thread of its own.
         """
 
         async def asked(message: Msg) -> None:
-            answer = await self._loop.run_in_executor(self._answerers, reply, message.subject)
+            answer = await self._loop.run_in_executor(
+                self._answerers, reply, message.subject, message.data
+            )
             with suppress(Error):  # then the question comes again
                 await message.respond(answer)
 
         self._call(self._subscribe(subject, group, asked))
+
+    def hush(self, subject: str) -> None:
+        """Listen and answer there no more."""
+        self._call(self._unsubscribe(subject))
 
     def keep(self, subject: str, data: bytes) -> int:
         """Append to the stream of this subject; its number there.
@@ -219,6 +257,22 @@ class Hub:
             raise Unreachable(f"the lane {lane} answers {status}")
         return Message(found.subject, found.data, found.reply)
 
+    def standing(self, stream: str) -> Standing | None:
+        """How the stream stands; None when there is none."""
+
+        async def act() -> Standing | None:
+            manager = (await self._connected()).jsm(timeout=CALL_S)
+            try:
+                found = await manager.stream_info(stream)
+            except NotFoundError:
+                return None
+            others = (found.cluster.replicas if found.cluster else None) or []
+            current = 1 + sum(bool(one.current) and not one.offline for one in others)
+            wanted = found.config.num_replicas or 1
+            return Standing(found.state.messages, found.state.bytes, wanted, current)
+
+        return self._call(act())
+
     def is_idle(self, stream: str, lane: str) -> bool:
         """Whether the lane has nothing to hand out, and nothing is out."""
 
@@ -281,8 +335,9 @@ class Hub:
         async with self._connecting:
             if self._client is None or self._client.is_closed:
                 client = await self._connect()
-                for subject, group, hear in self._subscriptions:
-                    await client.subscribe(subject, queue=group, cb=hear)
+                for subject, group, hear in self._wanted:
+                    made = await client.subscribe(subject, queue=group, cb=hear)
+                    self._subscriptions[subject] = made
                 self._client = client
         if not self._client.is_connected:
             raise Unreachable("the connection to NATS is lost")
@@ -297,6 +352,7 @@ class Hub:
             list(chosen.nats_url),
             name=self._name,
             error_cb=_note,
+            no_echo=not self._echo,
             connect_timeout=2,
             reconnect_time_wait=_RECONNECT_S,
             max_reconnect_attempts=-1,
@@ -319,9 +375,16 @@ class Hub:
 
     async def _subscribe(self, subject: str, group: str, hear: Hear) -> None:
         client = await self._connected()
-        self._subscriptions.append((subject, group, hear))
-        await client.subscribe(subject, queue=group, cb=hear)
+        self._wanted.append((subject, group, hear))
+        self._subscriptions[subject] = await client.subscribe(subject, queue=group, cb=hear)
         await client.flush(timeout=int(CALL_S))
+
+    async def _unsubscribe(self, subject: str) -> None:
+        self._wanted = [one for one in self._wanted if one[0] != subject]
+        found = self._subscriptions.pop(subject, None)
+        if found is not None:
+            with suppress(Error):  # of a connection that is gone
+                await found.unsubscribe()
 
     async def _leave(self) -> None:
         client, self._client = self._client, None

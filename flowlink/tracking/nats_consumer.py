@@ -195,7 +195,7 @@ class Consumer:
             else:
                 stop.wait()
 
-    def _position(self, subject: str) -> bytes:
+    def _position(self, subject: str, _: bytes) -> bytes:
         """The answer to an edge; an empty one while PostgreSQL is away."""
         try:
             return wire.pack_position(self._answering.position(edge=wire.edge_in(subject)))

@@ -229,6 +229,18 @@ class NatsLinks:
             raise Behind("the stream is another one")
 
 
+def published_at(hub: Hub) -> datetime | None:
+    """The moment up to which the link table in NATS is complete; None before there is one.
+
+    :raises Behind: it is of a version that we do not know.
+    :raises Unreachable:
+    """
+    found = hub.last(LINKS.name, _NEWS)
+    if found is None:
+        return None
+    return datetime.fromtimestamp(_read_head(found).at_ms / 1000, tz=UTC)
+
+
 def _rows_subject(generation: int) -> str:
     return f"flowlink.links.rows.{generation}"
 

@@ -47,6 +47,7 @@ class Clicker(threading.Thread):
                 partner=1 + n % 3,
                 reason=0,
                 country=0,
+                origin=0,
                 agent=BROWSER,
                 referrer="blog.example",
             )
