@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import nats
@@ -23,14 +22,11 @@ from nats.errors import Error, NoRespondersError, TimeoutError as NatsTimeout
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
-    DiscardPolicy,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
 )
 from nats.js.errors import NotFoundError
 
 from flowlink.kernel import logs
+from flowlink.kernel.nats_streams import Message, Standing, Stream
 from flowlink.kernel.settings import Settings
 
 CONNECT_S = 3.0
@@ -46,36 +42,6 @@ Hear = Callable[[Msg], Coroutine[Any, Any, None]]
 
 class Unreachable(Exception):
     """NATS cannot be reached, does not answer, or refuses. What was sent may have arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A stream of JetStream, on disk on as many nodes as configured."""
-
-    name: str
-    subjects: str
-    bytes_max: int
-    once: bool = False  # whether what one consumer has acknowledged is gone
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a stream stands: what lies in it, and on how many of its nodes it is up to date."""
-
-    messages: int
-    size_bytes: int
-    replicas: int
-    current: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a stream holds. `reply` is where its acknowledgement goes."""
-
-    subject: str
-    data: bytes
-    reply: str = ""
-    sequence: int = 0
 
 
 class Hub:
@@ -198,16 +164,7 @@ class Hub:
 
     def ensure_stream(self, wanted: Stream) -> None:
         """Make the stream, or give it the replicas that are configured now."""
-        config = StreamConfig(
-            name=wanted.name,
-            subjects=[wanted.subjects],
-            retention=RetentionPolicy.WORK_QUEUE if wanted.once else RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            num_replicas=self._settings.nats_replicas,
-            max_bytes=wanted.bytes_max,
-            discard=DiscardPolicy.NEW,
-            allow_direct=True,
-        )
+        config = wanted.config(replicas=self._settings.nats_replicas)
 
         async def act() -> None:
             manager = (await self._connected()).jsm(timeout=CALL_S)
@@ -266,10 +223,7 @@ class Hub:
                 found = await manager.stream_info(stream)
             except NotFoundError:
                 return None
-            others = (found.cluster.replicas if found.cluster else None) or []
-            current = 1 + sum(bool(one.current) and not one.offline for one in others)
-            wanted = found.config.num_replicas or 1
-            return Standing(found.state.messages, found.state.bytes, wanted, current)
+            return Standing.of(found)
 
         return self._call(act())
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flowlink.kernel import logs
-from flowlink.kernel.nats import Hub, Message, Unreachable
+from flowlink.kernel.nats import Hub, Unreachable
+from flowlink.kernel.nats_streams import Message
 from flowlink.tracking import nats_wire as wire
 from flowlink.tracking.journal_reader import Batch, cut
 from flowlink.tracking.nats_wire import Garbled, Note, Parcel

@@ -21,7 +21,8 @@ from time import monotonic
 from typing import Protocol
 
 from flowlink.kernel import clock, logs
-from flowlink.kernel.nats import Hub, Message, Stream, Unreachable
+from flowlink.kernel.nats import Hub, Unreachable
+from flowlink.kernel.nats_streams import Message, Stream
 
 LINKS = Stream("FLOWLINK_LINKS", "flowlink.links.>", bytes_max=1024 * 1024 * 1024)
 

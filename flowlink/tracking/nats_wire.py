@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from struct import Struct
 from zlib import crc32
 
-from flowlink.kernel.nats import Stream
+from flowlink.kernel.nats_streams import Stream
 from flowlink.tracking.journal_reader import Batch, Damage, Loss, cut
 from flowlink.tracking.segment import Position
 

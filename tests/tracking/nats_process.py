@@ -16,9 +16,9 @@ WINDOW = Window(bytes_max=256 * 1024, stall_s=0.5, patience_s=5.0)
 STORING = nats_consumer.Pace(wait_s=0.5, again_s=1.0, retry_s=0.1, retry_s_max=0.5)
 
 
-def hub(urls: tuple[str, ...], *, name: str, replicas: int = 1) -> Hub:
+def hub(urls: tuple[str, ...], *, name: str, replicas: int = 1, echo: bool = True) -> Hub:
     """A connection to servers of a test."""
-    return Hub(Settings(nats_url=urls, nats_replicas=replicas), name=name)
+    return Hub(Settings(nats_url=urls, nats_replicas=replicas), name=name, echo=echo)
 
 
 def ship_over_nats(root: Path, urls: tuple[str, ...]) -> None:

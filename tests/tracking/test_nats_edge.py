@@ -14,6 +14,7 @@ import pytest
 from flowlink.kernel import clock, db, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.tracking import service
+from flowlink.tracking.ids import LinkId
 from tests import nats_nodes
 from tests.nats_nodes import Nodes
 from tests.tracking.edges import EdgeRole, Load, edge_role
@@ -112,10 +113,10 @@ def test_links_come_over_nats_and_clicks_are_stored_once(
     assert ask("SELECT count(DISTINCT id) FROM tracking_click") == [(stored(),)]
 
 
-def new_link(shop: Shop, slug: str) -> object:
+def new_link(shop: Shop, slug: str) -> LinkId:
     with db.write() as session:
         made = service.create_link(session, partner_id=shop.partner_id, slug=slug, now=clock.now())
-        return made.id
+        return LinkId(made.id)
 
 
 def test_an_edge_starts_and_answers_while_database_and_consumers_are_away(
