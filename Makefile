@@ -22,10 +22,10 @@ demo: setup
 test: .venv/.dev assets .tools/browser .tools/nats lint
 	$(BIN)/pytest
 
-# The long form of the tests that kill NATS nodes, consumers and shippers.
+# The long form of the tests that kill NATS nodes, consumers, shippers and edges.
 .PHONY: chaos-nats
 chaos-nats: .venv/.dev .tools/nats
-	$(BIN)/pytest -m long tests/tracking/test_nats_chaos.py
+	$(BIN)/pytest -m long tests/tracking/test_nats_chaos.py tests/tracking/test_nats_edge.py
 
 check: .venv/.dev assets lint
 	$(BIN)/pytest tests/architecture

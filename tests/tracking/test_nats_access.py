@@ -1,5 +1,6 @@
 """Who may come in: users with the permissions that docs/scale-out.md gives them, over TLS too."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,17 +16,23 @@ from cryptography.x509.oid import NameOID
 from flowlink.kernel import clock
 from flowlink.kernel.nats import Hub, Unreachable
 from flowlink.tracking import nats_wire as wire
+from flowlink.tracking.nats_books import NatsBooks
+from flowlink.tracking.nats_keeper import NatsKeeper
+from flowlink.tracking.nats_links import LINKS, published_at
+from flowlink.tracking.nats_source import NatsSource
 from flowlink.tracking.nats_store import NatsStore
 from flowlink.tracking.shipper import Shipper
 from tests import nats_nodes
 from tests.architecture.tree import ROOT
 from tests.conftest import test_settings
 from tests.nats_nodes import Nodes
-from tests.tracking.makers import ask
+from tests.tracking.makers import ask, committed_shop
 from tests.tracking.nats_fleet import Clicker
 from tests.tracking.nats_process import SHIPPING, WINDOW
 from tests.tracking.test_nats_clicks import consuming, shipped
-from tests.tracking.test_nats_links import Edge, Shop, publishing
+from tests.tracking.test_nats_edge import until
+from tests.tracking.test_nats_keeper import telling
+from tests.tracking.test_nats_links import FAST, Edge, Shop, publishing
 
 
 def accounts() -> str:
@@ -42,9 +49,9 @@ def nodes(place: Path) -> Iterator[Nodes]:
         yield made
 
 
-def entering(nodes: Nodes, who: str) -> Hub:
+def entering(nodes: Nodes, who: str, *, echo: bool = True) -> Hub:
     urls = [url.replace("nats://", f"nats://{who}@") for url in nodes.urls]
-    return Hub(test_settings(nats_url=",".join(urls)), name="test")
+    return Hub(test_settings(nats_url=",".join(urls)), name="test", echo=echo)
 
 
 def test_an_edge_needs_no_more_than_is_written_down(
@@ -69,6 +76,34 @@ def test_an_edge_needs_no_more_than_is_written_down(
     for connection in (inside, outside):
         connection.close()
     clicker.writer.close()
+
+
+def test_what_an_edge_asks_is_within_what_is_written_down(nodes: Nodes, database: str) -> None:
+    shop = committed_shop()
+    inside, *outside = [
+        entering(nodes, who, echo=False)
+        for who in ("consumer:secret", "edge:secret", "edge:secret")
+    ]
+    first, second = map(NatsSource, outside)
+
+    async def learn() -> tuple[int, int]:
+        keeper = NatsKeeper(second, pace=FAST)
+        await keeper.load()
+        keeper.table.drop("", shop.link.code)
+        found = await keeper.find("", shop.link.code), await keeper.find("", "nobody")
+        await keeper.close()
+        return len(keeper.table), found.count(None)
+
+    with telling(inside):
+        until(lambda: outside[1].standing(LINKS.name) and published_at(outside[1]))
+        learned = asyncio.run(learn())
+        NatsBooks(outside[0]).tell([], now=clock.now())
+        held = [first._claim("flowlink.node.600"), second._claim("flowlink.node.600")]
+
+    assert learned == (1, 1)
+    assert held == [True, False]
+    for connection in (inside, *outside):
+        connection.close()
 
 
 def test_whoever_has_the_wrong_password_is_told(nodes: Nodes) -> None:

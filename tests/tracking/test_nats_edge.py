@@ -16,10 +16,12 @@ from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.tracking import service
 from flowlink.tracking.ids import LinkId
 from tests import nats_nodes
+from tests.factories import free_port
 from tests.nats_nodes import Nodes
 from tests.tracking.edges import EdgeRole, Load, edge_role
 from tests.tracking.makers import BROWSER, Shop, ask, committed_shop, postback
 
+ROUNDS_LONG = 18
 LONG_S = 120.0  # what a loaded machine may take for anything
 AS_BROWSER = {"user-agent": BROWSER}
 
@@ -36,9 +38,10 @@ def nodes(place: Path) -> Iterator[Nodes]:
         yield made
 
 
-@contextmanager
-def consumer(nodes: Nodes, url: str, data: Path, *, replicas: int = 1) -> Iterator[None]:
-    """`flowlink consumer` while the block runs, ended by a kill."""
+def started_consumer(
+    nodes: Nodes, url: str, data: Path, *, replicas: int = 1
+) -> "subprocess.Popen[bytes]":
+    """`flowlink consumer`."""
     environment = {
         "PATH": os.defpath,
         "HOME": str(data),
@@ -48,7 +51,13 @@ def consumer(nodes: Nodes, url: str, data: Path, *, replicas: int = 1) -> Iterat
         "NATS_REPLICAS": str(replicas),
         "FLOWLINK_DATA": str(data / "consumer"),
     }
-    process = subprocess.Popen([sys.executable, "-m", "flowlink", "consumer"], env=environment)
+    return subprocess.Popen([sys.executable, "-m", "flowlink", "consumer"], env=environment)
+
+
+@contextmanager
+def consumer(nodes: Nodes, url: str, data: Path, *, replicas: int = 1) -> Iterator[None]:
+    """`flowlink consumer` while the block runs, ended by a kill."""
+    process = started_consumer(nodes, url, data, replicas=replicas)
     try:
         yield
     finally:
@@ -56,14 +65,14 @@ def consumer(nodes: Nodes, url: str, data: Path, *, replicas: int = 1) -> Iterat
         process.wait()
 
 
-def edge(nodes: Nodes, data: Path) -> AbstractContextManager[EdgeRole]:
+def edge(nodes: Nodes, data: Path, *, port: int = 0) -> AbstractContextManager[EdgeRole]:
     """`flowlink edge` that knows NATS alone; its journal is nobody else's."""
     own = {
         "DATABASE_URL": "",
         "NATS_URL": ",".join(nodes.urls),
         "CLICKS_JOURNAL": str(data / "edge-journal"),
     }
-    return edge_role("", data, more=own)
+    return edge_role("", data, port=port, more=own)
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -161,3 +170,37 @@ def test_a_node_killed_under_load_costs_no_click(
     assert load.broken == 0
     assert stored() == len(load.numbers) + 1
     assert ask("SELECT count(DISTINCT id) FROM tracking_click") == [(stored(),)]
+
+
+@pytest.mark.long
+def test_whatever_is_killed_behind_visitors(
+    postgres_durable: EmbeddedPostgres, shop: Shop, place: Path, tmp_path: Path
+) -> None:
+    load, port, url = Load(), free_port(), postgres_durable.url()
+    known = f"http://127.0.0.1:{port}/l/{shop.link.code}"
+    with nats_nodes.running(place / "nats", count=3) as nodes:
+        consumers = [started_consumer(nodes, url, tmp_path, replicas=3) for _ in range(2)]
+        for number in range(ROUNDS_LONG):
+            with edge(nodes, tmp_path, port=port) as role:
+                until(lambda: status(known) == 302)
+                blow = (role.kill, nodes.each[number % 3].kill, consumers[number % 2].kill)
+                load.run(known, seconds=3.0, after=1.5, then=blow[number // 2 % 3])
+            for node in nodes.each:
+                if node.process is None:
+                    node.start()
+            nodes.wait(streams=False)
+            for at, process in enumerate(consumers):
+                if process.poll() is not None:
+                    consumers[at] = started_consumer(nodes, url, tmp_path, replicas=3)
+        with edge(nodes, tmp_path, port=port):
+            until(lambda: set(load.numbers) <= {row[0] for row in ids()})
+        for process in consumers:
+            process.kill()
+            process.wait()
+
+    assert len(load.numbers) == len(set(load.numbers))
+    assert len(ids()) == len(set(ids()))
+
+
+def ids() -> list[tuple[object, ...]]:
+    return ask("SELECT id FROM tracking_click")
