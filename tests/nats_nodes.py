@@ -54,6 +54,10 @@ class Node:
         """Lose the disk."""
         shutil.rmtree(self.place / "store", ignore_errors=True)
 
+    def last_words(self) -> str:
+        """What the server said at the end."""
+        return (self.place / "log").read_text(errors="replace")[-2000:]
+
     def healthy(self, *, streams: bool = True) -> bool:
         """Whether the server is up; with its streams, or whatever they still catch up on."""
         question = "healthz" if streams else "healthz?js-server-only=true"
@@ -115,6 +119,8 @@ def running(place: Path, *, count: int, more: str = "") -> Generator[Nodes]:
             node.start()
         nodes.wait()
         yield nodes
+        for node in each:
+            assert node.process is None or node.process.poll() is None, node.last_words()
     finally:
         for node in each:
             node.kill()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Coroutine, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing, contextmanager, suppress
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any, TypeVar
 
 from flowlink.kernel import clock
@@ -64,31 +64,36 @@ class LinkFeed:
         self._source = DatabaseSource()
         self._heard: queue.SimpleQueue[Changes | SourceAway] = queue.SimpleQueue()
         self._listening: Future[None] | None = None
+        self._day: date | None = None
 
-    def snapshot(self) -> Iterator[Entry]:
+    def snapshot(self, *, anew: bool) -> Iterator[Entry]:
         """Every entry; changes are listened for before the first is read."""
         with _translated():
-            self._listen()
-            yield from self._shared()
+            if anew:
+                self._listen()
+            yield self._salts()
+            yield entries.domains(self._loop.run(self._source.domains()))
+            yield from self._offers()
             after = 0
             while rows := self._loop.run(self._source.page(after=after, limit=_PAGE)):
                 yield from map(entries.link, rows)
                 after = rows[-1].number
 
-    def changes(self, stop: threading.Event) -> Iterator[Sequence[Entry]]:
-        """What changed since, twice a second if need be nothing.
+    def pending(self) -> list[Entry]:
+        """What changed since the last word, without waiting."""
+        said: list[Entry] = []
+        with _translated():
+            while not self._heard.empty():
+                said += self._entries(self._heard.get())
+        return said
 
-        Ends when the database says that anything may have changed.
-        """
+    def changes(self, stop: threading.Event) -> Iterator[Sequence[Entry]]:
+        """What changed since, twice a second if need be nothing."""
         with _translated():
             while not stop.is_set():
                 words: Changes | SourceAway = Changes()
                 with suppress(queue.Empty):
                     words = self._heard.get(timeout=_LOOK_S)
-                if isinstance(words, SourceAway):
-                    raise words
-                if words.anything:
-                    return
                 yield list(self._entries(words))
 
     def close(self) -> None:
@@ -97,19 +102,24 @@ class LinkFeed:
         with suppress(SourceAway):
             self._loop.run(self._source.close())
 
-    def _shared(self) -> Iterator[Entry]:
-        """What is no link."""
-        today = clock.now().astimezone(UTC).date()
+    def _salts(self) -> Entry:
+        """Those of today and tomorrow, which are told anew every day."""
+        today = self._day = _today()
         days = (today, today + timedelta(days=1))
-        yield entries.salts(self._loop.run(self._source.salts(days)))
-        yield entries.domains(self._loop.run(self._source.domains()))
-        yield from self._offers()
+        return entries.salts(self._loop.run(self._source.salts(days)))
 
     def _offers(self) -> Iterator[Entry]:
         for offer, destination, click_param in self._loop.run(self._source.offers()):
             yield entries.offer(offer, destination=destination, click_param=click_param)
 
-    def _entries(self, words: Changes) -> Iterator[Entry]:
+    def _entries(self, heard: Changes | SourceAway) -> Iterator[Entry]:
+        """What words of the database mean now.
+
+        :raises SourceAway: the database is, or it says that anything may have changed.
+        """
+        words = _certain(heard)
+        if self._day != _today():
+            yield self._salts()
         if words.domains:
             yield entries.domains(self._loop.run(self._source.domains()))
         if words.offers:
@@ -152,6 +162,18 @@ async def _rest() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _certain(heard: Changes | SourceAway) -> Changes:
+    if isinstance(heard, SourceAway):
+        raise heard
+    if heard.anything:
+        raise SourceAway("anything may have changed")
+    return heard
+
+
+def _today() -> date:
+    return clock.now().astimezone(UTC).date()
 
 
 @contextmanager

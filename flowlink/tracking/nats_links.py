@@ -3,18 +3,20 @@
 A pure transport: an entry is a key and a value, bytes both; what they mean is the table's business.
 One publisher at a time lays down a generation: all entries in messages of their own, then news, at
 least one a beat, numbered from one. A generation stands for itself, so that an edge that missed
-anything takes the newest one. What lies in JetStream also serves an edge that starts while the
-database is away.
+anything takes the newest one. While the next one is laid down the news of the one before go on, and
+its first news say all of them again: an edge that has heard them need not begin anew. What lies in
+JetStream also serves an edge that starts while the database is away.
 
     rows    zlib of entries: key length 2 | value length 4 (all ones: gone) | key | value
-    news    version 1 | generation 8 | first 8 | messages 4 | number 8 | at 8 (ms) | rows
+    news    version 1 | generation 8 | first 8 | messages 4 | number 8 | at 8 (ms)
+            | the generation and the number that these go on from 8 + 8 | rows
 """
 
 import struct
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from struct import Struct
 from time import monotonic
@@ -29,9 +31,10 @@ LINKS = Stream("FLOWLINK_LINKS", "flowlink.links.>", bytes_max=1024 * 1024 * 102
 _NEWS = "flowlink.links.news"
 _VERSION = 1
 _ENTRY = Struct("<HI")
-_HEAD = Struct("<BQQIQq")
+_HEAD = Struct("<BQQIQqQQ")
 _GONE = 0xFFFF_FFFF
 _ROWS_BYTES = 512 * 1024  # before compression; an entry more may come on top
+_BEAT_S = 0.5
 
 Entry = tuple[bytes, bytes | None]
 
@@ -49,8 +52,11 @@ class SourceAway(Exception):
 class Source(Protocol):
     """Whoever has the entries. `SourceAway` may come of every step."""
 
-    def snapshot(self) -> Iterable[Entry]:
-        """Every entry."""
+    def snapshot(self, *, anew: bool) -> Iterable[Entry]:
+        """Every entry. `anew`: what changed before need not be told."""
+
+    def pending(self) -> Sequence[Entry]:
+        """What changed since the last word, without waiting."""
 
     def changes(self, stop: threading.Event) -> Iterator[Sequence[Entry]]:
         """What changed since the last snapshot began, at least once a second, if need be nothing.
@@ -62,12 +68,14 @@ class Source(Protocol):
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How often news are looked for; how long a publisher may be silent before another takes its
-    place, or an edge looks what is the matter; how long a generation lasts.
+    place, or an edge looks what is the matter; how long a generation lasts; how long an edge goes
+    from one to the next before it takes in all entries again.
     """
 
     look_s: float = 0.05
     silent_s: float = 5.0
     generation_s: float = 1800.0
+    recheck_s: float = 6 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,10 @@ class _Head:
     generation: int
     first: int
     messages: int
-    number: int
-    at_ms: int
+    number: int = 0
+    at_ms: int = 0
+    before_generation: int = 0
+    before_number: int = 0
 
 
 class LinkPublisher:
@@ -97,6 +107,8 @@ class LinkPublisher:
         self._source = source
         self._pace = pace or Pace()
         self._last = 0
+        self._told: _Head | None = None
+        self._told_at = 0.0
         self.publishes = False
 
     def run(self, stop: threading.Event) -> None:
@@ -106,7 +118,7 @@ class LinkPublisher:
             try:
                 self._hub.ensure_stream(LINKS)
                 if self._is_free(stop):
-                    self._generation(stop)
+                    self._reign(stop)
                 halted = False
             except (Unreachable, SourceAway) as error:
                 if not halted:
@@ -126,28 +138,58 @@ class LinkPublisher:
         after = self._hub.last(LINKS.name, _NEWS)
         return not stop.is_set() and after is not None and after.sequence == before.sequence
 
-    def _generation(self, stop: threading.Event) -> None:
-        """Lay down all entries, then follow the changes until the generation is old."""
+    def _reign(self, stop: threading.Event) -> None:
+        """One generation after the other, each going on from the one before."""
+        self._told = None
+        while self._generation(stop):
+            pass
+
+    def _generation(self, stop: threading.Event) -> bool:
+        """Lay down all entries, then follow the changes; whether another one may go on from it."""
         generation = int(clock.now().timestamp() * 1000)
         subject, until = _rows_subject(generation), monotonic() + self._pace.generation_s
         first = messages = 0
-        for rows in _packed(self._source.snapshot()):
+        since: list[Entry] = []
+        for rows in _packed(self._source.snapshot(anew=self._told is None)):
             self._keep(subject, rows)
             first, messages = first or self._last, messages + 1
+            since += self._meanwhile()
             if stop.is_set():
-                return
-        head = _Head(generation, first, messages, 0, 0)
-        began = 0
-        for number, entries in enumerate(self._source.changes(stop), 1):
-            at_ms = int(clock.now().timestamp() * 1000)
-            self._keep(_NEWS, _pack_news(head, number, at_ms, entries))
-            if not began:
-                began = self._last
-                self._hub.purge(LINKS.name, "flowlink.links.>", before=first or began)
-                self.publishes = True
-                log.info("links published", generation=generation, messages=messages)
-            if stop.is_set() or monotonic() > until or self._is_superseded(generation):
-                return
+                return False
+        self._open(_Head(generation, first, messages), [*since, *self._source.pending()])
+        for entries in self._source.changes(stop):
+            self._say(entries)
+            if stop.is_set() or self._is_superseded(generation):
+                return False
+            if monotonic() > until:
+                return True
+        return False
+
+    def _open(self, head: _Head, since: Sequence[Entry]) -> None:
+        """The first news of a generation, from which on it is the one to follow."""
+        before = self._told or _Head(0, 0, 0)
+        self._told = replace(head, before_generation=before.generation, before_number=before.number)
+        self._say(since)
+        self._hub.purge(LINKS.name, "flowlink.links.>", before=head.first or self._last)
+        self.publishes = True
+        log.info("links published", generation=head.generation, messages=head.messages)
+
+    def _meanwhile(self) -> Sequence[Entry]:
+        """What changed while a generation is laid down: told to those who follow the one before."""
+        if self._told is None:
+            return []
+        entries = self._source.pending()
+        if entries or monotonic() - self._told_at > _BEAT_S:
+            self._say(entries)
+        return entries
+
+    def _say(self, entries: Sequence[Entry]) -> None:
+        """The next news of the generation at hand."""
+        assert self._told is not None, "a generation is opened first"
+        at_ms = int(clock.now().timestamp() * 1000)
+        self._told = replace(self._told, number=self._told.number + 1, at_ms=at_ms)
+        self._told_at = monotonic()
+        self._keep(_NEWS, _pack_news(self._told, entries))
 
     def _is_superseded(self, generation: int) -> bool:
         found = self._hub.last(LINKS.name, _NEWS)
@@ -171,6 +213,7 @@ class NatsLinks:
         self._hub = hub
         self._pace = pace or Pace()
         self._generation = self._number = self._sequence = 0
+        self._taken_at = 0.0
         self.watermark: datetime | None = None
 
     def snapshot(self) -> Iterator[Entry]:
@@ -185,6 +228,7 @@ class NatsLinks:
         head = _read_head(found)
         self._generation, self._number = head.generation, 0
         self._sequence = max(head.first - 1, 0)
+        self._taken_at = monotonic()
         for _ in range(head.messages):
             rows = self._hub.after(LINKS.name, _rows_subject(head.generation), self._sequence)
             if rows is None:
@@ -214,11 +258,21 @@ class NatsLinks:
         self._sequence = message.sequence
         if head.generation < self._generation:
             return  # the last words of one before
-        if head.generation > self._generation or head.number != self._number + 1:
-            raise Behind("a new generation, or news that are missing")
+        if head.generation > self._generation:
+            if not self._goes_on(head):
+                raise Behind("there is a new generation")
+            self._generation, self._number = head.generation, 0
+        if head.number != self._number + 1:
+            raise Behind("news are missing")
         self._number = head.number
         self.watermark = datetime.fromtimestamp(head.at_ms / 1000, tz=UTC)
         yield News(self.watermark, list(_unpacked(message.data[_HEAD.size :])))
+
+    def _goes_on(self, head: _Head) -> bool:
+        """Whether a generation goes on from what we have heard, and it is not time for a check."""
+        before = (head.before_generation, head.before_number)
+        recent = monotonic() - self._taken_at < self._pace.recheck_s
+        return recent and before == (self._generation, self._number)
 
     def _look(self) -> None:
         """Find out whether it is silent, or whether the stream began anew."""
@@ -288,10 +342,10 @@ def _unpacked(rows: bytes) -> Iterator[Entry]:
         raise Behind(str(problem)) from problem
 
 
-def _pack_news(head: _Head, number: int, at_ms: int, entries: Sequence[Entry]) -> bytes:
-    rows = zlib.compress(b"".join(map(_pack_entry, entries)), 1)
-    start = _HEAD.pack(_VERSION, head.generation, head.first, head.messages, number, at_ms)
-    return start + rows
+def _pack_news(head: _Head, entries: Sequence[Entry]) -> bytes:
+    return _HEAD.pack(_VERSION, *astuple(head)) + zlib.compress(
+        b"".join(map(_pack_entry, entries)), 1
+    )
 
 
 def _read_head(message: Message) -> _Head:

@@ -261,6 +261,23 @@ def _known(entry: Entry) -> tuple[bytes, bytes]:
     return key, value
 
 
+def test_a_new_day_is_told_with_its_salts(database: str, inside: Hub) -> None:
+    loop = Loop()
+    feed = LinkFeed(loop)
+    keys = [key for key, _ in feed.snapshot(anew=True)]
+    same_day = next(iter(feed.changes(threading.Event())))
+
+    assert feed._day is not None
+    feed._day -= timedelta(days=1)
+    next_day = next(iter(feed.changes(threading.Event())))
+
+    assert b"s" in keys
+    assert list(same_day) == []
+    assert [key for key, _ in next_day] == [b"s"]
+    feed.close()
+    loop.close()
+
+
 def test_other_keys_than_the_consumers_are_said(inside: Hub, outside: Hub) -> None:
     ours = settings.current()
     settings.use(test_settings(secret_keys="another-key-that-is-long-enough-for-anybody"))

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -33,10 +33,24 @@ class Shop:
     entries: dict[bytes, bytes] = field(default_factory=dict)
     news: "Queue[list[Entry]]" = field(default_factory=Queue)
     lost: bool = False
+    step_s: float = 0.0
+    layings: int = 0
+    is_laying: bool = False
 
-    def snapshot(self) -> Iterator[Entry]:
+    def snapshot(self, *, anew: bool) -> Iterator[Entry]:
         self.lost = False
-        yield from list(self.entries.items())
+        self.layings += 1
+        self.is_laying = True
+        for entry in list(self.entries.items()):
+            yield entry
+            time.sleep(self.step_s)
+        self.is_laying = False
+
+    def pending(self) -> list[Entry]:
+        said: list[Entry] = []
+        while not self.news.empty():
+            said += self.news.get()
+        return said
 
     def changes(self, stop: threading.Event) -> Iterator[Sequence[Entry]]:
         while not stop.is_set() and not self.lost:
@@ -67,8 +81,8 @@ def connection(nodes: Nodes) -> Iterator[Hub]:
 
 
 @contextmanager
-def publishing(connection: Hub, shop: Shop) -> Iterator[LinkPublisher]:
-    publisher, stop = LinkPublisher(connection, shop, pace=FAST), threading.Event()
+def publishing(connection: Hub, shop: Shop, *, pace: Pace = FAST) -> Iterator[LinkPublisher]:
+    publisher, stop = LinkPublisher(connection, shop, pace=pace), threading.Event()
     thread = threading.Thread(target=publisher.run, args=(stop,))
     thread.start()
     try:
@@ -81,8 +95,8 @@ def publishing(connection: Hub, shop: Shop) -> Iterator[LinkPublisher]:
 class Edge:
     """Follows until it knows as much as the shop."""
 
-    def __init__(self, connection: Hub) -> None:
-        self.links = NatsLinks(connection, pace=FAST)
+    def __init__(self, connection: Hub, *, pace: Pace = FAST) -> None:
+        self.links = NatsLinks(connection, pace=pace)
         self.table: dict[bytes, bytes | None] = {}
         self.snapshots = 0
 
@@ -139,6 +153,37 @@ def test_an_edge_gets_every_entry_and_then_every_change(connection: Hub) -> None
         assert before is not None
         assert edge.links.watermark is not None
         assert edge.links.watermark >= before
+
+
+def test_changes_go_on_while_the_next_generation_is_laid_down(connection: Hub) -> None:
+    shop = Shop({b"/%d" % n: b"x" * 600_000 for n in range(10)}, step_s=0.05)
+    edge, early = Edge(connection), 0
+    with publishing(connection, shop, pace=replace(FAST, generation_s=0.1)):
+        edge.load()
+        until = time.monotonic() + 60
+        while not early or shop.layings < 4:
+            assert time.monotonic() < until
+            laying, while_laying = shop.layings, shop.is_laying
+            shop.change(b"/new", b"%d" % time.monotonic_ns())
+            edge.follow(shop)
+            early += while_laying and shop.is_laying and shop.layings == laying
+
+    assert edge.snapshots == 1
+    late = Edge(connection)
+    late.load()
+    late.follow(shop)
+
+
+def test_now_and_then_an_edge_takes_everything_again(connection: Hub) -> None:
+    shop = Shop({b"/a": b"1"})
+    edge = Edge(connection, pace=replace(FAST, recheck_s=0.0))
+    with publishing(connection, shop, pace=replace(FAST, generation_s=0.1)):
+        edge.load()
+        until = time.monotonic() + 60
+        while edge.snapshots == 1:
+            assert time.monotonic() < until
+            shop.change(b"/b", b"%d" % time.monotonic_ns())
+            edge.follow(shop)
 
 
 def test_an_edge_that_starts_while_nobody_publishes_has_the_last_word(connection: Hub) -> None:
