@@ -1,10 +1,22 @@
 """Every benchmark, one after the other: `make bench`."""
 
-from bench import ledger, limits, links_in_memory, pages, postbacks, reads, redirect, risk, startup
+from bench import (
+    ledger,
+    limits,
+    links_in_memory,
+    nats,
+    pages,
+    postbacks,
+    reads,
+    redirect,
+    risk,
+    startup,
+)
 
 for benchmark in (
     startup,
     redirect,
+    nats,
     links_in_memory,
     postbacks,
     ledger,

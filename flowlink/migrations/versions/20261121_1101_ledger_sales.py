@@ -3,17 +3,17 @@
 from alembic import op
 
 revision = "m1101"
-down_revision = "m0910"
+down_revision = "m1600"
 
 # A payment's `deferred` account is its own, and cannot fall below zero: of no payment more is
 # recognised or given back than came in.
 RULES = """
 INSERT INTO ledger_account_kind (kind, owned, system, shards, floor, ceiling) VALUES
-  ('clearing', true, true, 16, NULL, NULL),
-  ('disputed', true, true, 16, NULL, NULL),
+  ('clearing', true, true, 64, NULL, NULL),
+  ('disputed', true, true, 64, NULL, NULL),
   ('deferred', true, false, 1, 0, NULL),
-  ('sales', false, true, 16, NULL, NULL),
-  ('vat', true, true, 16, NULL, NULL);
+  ('sales', false, true, 64, NULL, NULL),
+  ('vat', true, true, 64, NULL, NULL);
 
 INSERT INTO ledger_posting_rule (code, debits, credits) VALUES
   ('sale', '{clearing}', '{deferred}'),
