@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from flowlink.app import demo_teams
 from flowlink.app.demo_cast import AGENTS, BOTS, HOURS, PLAYERS, REFERRERS, WEEKDAYS, Player
 from flowlink.app.outcome import Failed
 from flowlink.identity import service as identity
@@ -89,8 +90,9 @@ def fill(*, now: datetime, days: int = DAYS) -> str:
     for day in range(days + 1):
         with db.write() as session:
             _play(session, stage, start + timedelta(days=day))
+    teams = demo_teams.play(now=now, link=stage.links[PLAYERS[0].handle][0])
     jobs.run_pending(now)
-    return _summary()
+    return _summary(teams)
 
 
 def _refuse_unless_empty() -> None:
@@ -312,10 +314,10 @@ def _settling(stage: Stage, withdrawal: Withdrawal) -> Act:
     return settle
 
 
-def _summary() -> str:
+def _summary(teams: int) -> str:
     with db.read() as session:
         clicked = session.scalar(select(func.count()).select_from(Click))
         paid = session.scalar(
             select(func.count()).select_from(Withdrawal).where(Withdrawal.state == State.SETTLED)
         )
-    return f"{len(PLAYERS)} partners, {clicked} clicks, {paid} withdrawals paid"
+    return f"{len(PLAYERS)} partners, {clicked} clicks, {paid} withdrawals paid, {teams} teams"
