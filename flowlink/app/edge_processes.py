@@ -61,7 +61,10 @@ class _Child:
 
 
 def serve(listeners: list[socket.socket], url: str) -> None:
-    """Answer on each of these sockets with a process of its own, until a signal."""
+    """Answer on each of these sockets with a process of its own, until a signal.
+
+    Without the `url` of a database everything goes over NATS.
+    """
     stop = threading.Event()
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, lambda *_: stop.set())
@@ -91,10 +94,12 @@ def alone(data: Path, port: int) -> Generator[None]:
 
 def _answering(listener: socket.socket, url: str) -> Callable[[], None]:
     def answer() -> None:
-        db.connect(url, pool_size=5)
+        _connect(url)
         edge.app.ships = False
         gc.set_threshold(_GARBAGE)  # a click leaves none: look for it seldom
-        server.Server(server.config(ShortHosts(edge.app))).run(sockets=[listener])
+        hosts = ShortHosts(edge.app, listed=_domains if wiring.over_nats() else None)
+        server.Server(server.config(hosts)).run(sockets=[listener])
+        wiring.close()
 
     return answer
 
@@ -104,9 +109,20 @@ def _ship(url: str) -> None:
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, lambda *_: stop.set())
     os.nice(_GIVES_WAY)  # visitors wait for what answers, and nobody for this
-    db.connect(url, pool_size=5)
-    shipping.run(wiring.journals(), new_store=wiring.new_store(), stop=stop)
+    _connect(url)
+    shipping.run(wiring.journals(), new_store=wiring.new_store(), books=wiring.books(), stop=stop)
+    wiring.close()
     db.disconnect()
+
+
+def _connect(url: str) -> None:
+    if url:
+        db.connect(url, pool_size=5)
+
+
+def _domains() -> frozenset[str]:
+    """The domains for short links, out of the edge's own table."""
+    return frozenset(edge.app.domains())
 
 
 def _run(work: Callable[[], None], parent: int) -> None:

@@ -6,7 +6,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_lat
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowlink.kernel import clock, db, migrate
+from flowlink.app import nats_way
+from flowlink.kernel import clock, db, migrate, settings
 from flowlink.tracking import journal_health, link_snapshot, wiring
 
 router = APIRouter(include_in_schema=False)
@@ -23,6 +24,9 @@ _LOST = Gauge("flowlink_clicks_lost", "Known to be lost in damaged journals, in 
 _LINKS_AGE = Gauge(
     "flowlink_links_snapshot_age_seconds", "Since the links on this disk were true; -1: none here"
 )
+_NATS_UP = Gauge("flowlink_nats_up", "1 if NATS answers; -1 where it is not used")
+_NATS_WAITING = Gauge("flowlink_nats_parcels", "Parcels of clicks that wait in NATS")
+_NATS_LINKS = Gauge("flowlink_nats_links_seconds", "When NATS had the whole link table")
 _REFUSED = Gauge("flowlink_clicks_refused", "Records set aside in seven days")
 
 
@@ -49,6 +53,7 @@ def metrics() -> Response:
         _count_clicks()
     except SQLAlchemyError:
         _EVENTS.set(-1)
+    _look_at_nats()
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -93,3 +98,16 @@ def _count_clicks() -> None:
         _BACKLOG_AGE.labels(one.edge, one.host).set((now - oldest).total_seconds() if oldest else 0)
         _HALTED.labels(one.edge, one.host).set(bool(one.error))
         _HEARD.labels(one.edge, one.host).set(one.seen_at.timestamp())
+
+
+def _look_at_nats() -> None:
+    _NATS_UP.set(-1)
+    if not settings.current().nats_url:
+        return
+    from flowlink.tracking import nats_wiring
+
+    figures = nats_way.figures(nats_wiring.hub())
+    _NATS_UP.set(figures is not None)
+    if figures is not None:
+        _NATS_WAITING.set(figures.parcels)
+        _NATS_LINKS.set(figures.links_at.timestamp() if figures.links_at else 0)

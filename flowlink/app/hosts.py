@@ -4,6 +4,7 @@ The list is read again at most once a second, and only when a host other than ou
 """
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 
 from sqlalchemy import select
@@ -24,8 +25,9 @@ class ShortHosts:
     Postbacks have no business there; the style sheets of the edge's own pages do.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, listed: Callable[[], frozenset[str]] | None = None) -> None:
         self.app = app
+        self._listed = listed or _listed
         self._known: frozenset[str] = frozenset()
         self._read_at = -_FRESH_S
         self._reading: asyncio.Task[None] | None = None
@@ -60,7 +62,7 @@ class ShortHosts:
 
     async def _read(self) -> None:
         try:
-            self._known = await asyncio.to_thread(_listed)
+            self._known = await asyncio.to_thread(self._listed)
         except OperationalError as error:  # what was known goes on
             logs.get().warning("domains not read", error=str(error)[:200])
         self._read_at = monotonic()

@@ -18,6 +18,7 @@ from flowlink.app.outcome import Failed
 from flowlink.kernel import clock, db, logs, migrate, settings
 from flowlink.kernel.errors import FlowlinkError
 from flowlink.kernel.postgres import AlreadyRunning, EmbeddedPostgres, running_url
+from flowlink.kernel.postgres_programs import MAJOR
 from flowlink.kernel.settings import Settings
 
 
@@ -77,6 +78,34 @@ def database(
                 yield data
         finally:
             db.disconnect()
+
+
+@contextmanager
+def way(arguments: Namespace) -> Generator[Path]:
+    """The database, or on a machine that has none, NATS.
+
+    :raises Failed: it does not answer.
+    """
+    data, loaded = load(arguments)
+    if has_database(data, loaded):
+        with database(arguments):
+            yield data
+        return
+    from flowlink.tracking import shipper, wiring
+
+    configure(arguments)
+    imports_done()
+    try:
+        yield data
+    except shipper.Away as error:
+        raise Failed(f"nobody says how far clicks are stored: {error}") from error
+    finally:
+        wiring.close()
+
+
+def has_database(data: Path, chosen: Settings) -> bool:
+    """Whether this machine has a database: one that is named, or of its own, as without NATS."""
+    return bool(chosen.database_url) or not chosen.nats_url or (data / MAJOR).exists()
 
 
 @contextmanager

@@ -96,6 +96,11 @@ def disconnect() -> None:
     _process.engine = _process.sessions = None
 
 
+def is_connected() -> bool:
+    """Whether this process has a database, up or not."""
+    return _process.engine is not None
+
+
 def engine() -> Engine:
     """The engine of this process; `connect` has to come first."""
     assert _process.engine is not None, "db.connect() comes first"

@@ -73,7 +73,10 @@ class Settings(BaseSettings):
     payout_debtor_iban: str = ""
     payout_debtor_bic: str = ""
     payment_provider: str = "sandbox"
-    nats_url: str = ""
+    nats_url: CommaList = ()
+    nats_replicas: int = Field(default=1, ge=1, le=5)
+    nats_credentials: Path | None = None
+    nats_ca: Path | None = None
     geoip_db: str = ""
     clicks_keep_days: int = Field(default=400, ge=0)
     clicks_archive: str = ""
@@ -92,7 +95,7 @@ class Settings(BaseSettings):
     imap_url: str = ""
     pricing_specs: str = ""
 
-    @field_validator("payout_methods", "secret_keys", "trusted_proxies", mode="before")
+    @field_validator("payout_methods", "secret_keys", "trusted_proxies", "nats_url", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """A comma-separated list, as the environment can hold it."""
@@ -133,6 +136,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("BASE_URL starts with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("nats_url")
+    @classmethod
+    def _nats_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(url.startswith(("nats://", "tls://")) for url in value):
+            raise ValueError("each address of NATS_URL starts with nats:// or tls://")
+        return value
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> "Settings":

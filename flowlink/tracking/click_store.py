@@ -26,11 +26,17 @@ class ClickStore:
 
     def __init__(self) -> None:
         self._memory = Memory()
+        self._kept = START
 
     def position(self, *, edge: str) -> Position:
         """How far this edge's journal is kept."""
         with self._translated(), db.read() as session:
-            return position_of(session, edge=edge)
+            self._kept = position_of(session, edge=edge)
+        return self._kept
+
+    def kept(self, *, edge: str) -> Position:
+        """As far as it has taken: a commit here is for good."""
+        return self._kept
 
     def take(self, batch: Batch, *, edge: str, after: Position) -> None:
         """Keep clicks, their counts, what was lost among them, and the position behind them."""
@@ -44,6 +50,7 @@ class ClickStore:
                 self._move(session, batch, edge=edge, after=after)
                 if rows:
                     clicks.run(session, clicks.insert(rows, memory=self._memory))
+        self._kept = batch.position
 
     def set_aside(self, batch: Batch, *, edge: str, after: Position, reason: str) -> None:
         """Keep a record that is no click, or not one that the tables can hold."""
@@ -61,6 +68,7 @@ class ClickStore:
                     at=clock.now(),
                 )
             )
+        self._kept = at
 
     def _move(self, session: Session, batch: Batch, *, edge: str, after: Position) -> None:
         """Move the position, which also locks it until the batch is kept."""

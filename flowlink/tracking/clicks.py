@@ -27,6 +27,7 @@ _SALT_BYTES = blake2b.SALT_SIZE
 _NUMBER = attrgetter("number")
 
 NODE = "SELECT nextval('tracking_node')"
+NODES = 512  # of processes with a database; those over NATS have as many numbers above
 PARTITION = "SELECT tracking_ensure_partition(%(day)s)"
 
 _RESOLVE = """
@@ -154,7 +155,7 @@ def store(session: Session, *, visits: Sequence[Visit]) -> list[Stored | None]:
     connection = session.connection()
     for day in sorted({_day(visit) for visit in visits}):
         connection.exec_driver_sql(PARTITION, {"day": day})
-    maker = clickid.Maker(int(connection.exec_driver_sql(NODE).scalar_one()))
+    maker = clickid.Maker(int(connection.exec_driver_sql(NODE).scalar_one()) % NODES)
     steps = record([visits[index] for index in ordered], maker=maker, memory=memory)
     outcomes: list[Stored | None] = [None] * len(visits)
     for index, outcome in zip(ordered, run(session, steps), strict=True):

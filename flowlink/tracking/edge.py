@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 
-from flowlink.kernel import clock
+from flowlink.kernel import clock, logs
 from flowlink.tracking import (
     click_record,
     clickid,
@@ -27,9 +27,18 @@ from flowlink.tracking import (
     visits,
     wiring,
 )
-from flowlink.tracking.edge_answers import RETRY, Headers, Receive, Scope, Send, page, redirect
+from flowlink.tracking.edge_answers import (
+    RETRY,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    answer_json,
+    page,
+    redirect,
+)
 from flowlink.tracking.edge_postbacks import Inbox
-from flowlink.tracking.link_keeper import LinkKeeper
+from flowlink.tracking.link_keeper import Keeper
 from flowlink.tracking.link_source import SourceAway
 from flowlink.tracking.link_table import Found
 from flowlink.tracking.recording import Recording
@@ -52,7 +61,7 @@ class Edge:
 
     def __init__(self, *, ships: bool = True) -> None:
         self.ships = ships
-        self.keeper: LinkKeeper | None = None
+        self.keeper: Keeper | None = None
         self.recording: Recording | None = None
         self._opening: asyncio.Task[None] | None = None
         self._closed_until = float("-inf")
@@ -64,7 +73,7 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["path"] == POSTBACK_PATH:
-            await self._inbox.take(scope, receive, send)
+            await self._postback(scope, receive, send)
         elif scope["type"] == "http":
             await self._link(scope, send)
 
@@ -94,8 +103,10 @@ class Edge:
 
         What a process before this one left in its journal is shipped from now on.
         """
-        with suppress(SourceAway):
+        try:
             await self.open()
+        except SourceAway as error:
+            logs.get().warning("links are not loaded", error=str(error)[:200])
 
     async def close(self) -> None:
         """Finish the clicks at hand, and bring them to where they are kept if that is soon done."""
@@ -153,11 +164,10 @@ class Edge:
 
     async def _open(self) -> None:
         screening.warm_up()
-        source = wiring.new_source()
-        keeper = LinkKeeper(source)
+        keeper = wiring.new_keeper()
         recording = Recording(
             wiring.journals(),
-            source=source,
+            source=keeper.source,
             recorder=wiring.new_recorder(),
             bounds=wiring.bounds(),
         )
@@ -166,7 +176,7 @@ class Edge:
         except BaseException:
             recording.abandon()
             self._closed_until = asyncio.get_running_loop().time() + _RETRY_S
-            await source.close()
+            await keeper.close()
             self._opening = None
             raise
         keeper.follow()
@@ -180,7 +190,7 @@ class Edge:
             self._shipping = shipping.Shipping(wiring.journals(), new_store=wiring.new_store())
         self.keeper, self.recording, self._opening = keeper, recording, None
 
-    async def _loaded(self, keeper: LinkKeeper) -> Mapping[int, bytes] | None:
+    async def _loaded(self, keeper: Keeper) -> Mapping[int, bytes] | None:
         """Load the links; from the snapshot when nobody tells them, with the salts that are in it.
 
         :raises SourceAway: neither is there.
@@ -210,6 +220,13 @@ class Edge:
                 await self.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _postback(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a network once its call is kept: without a database it has to come again."""
+        if wiring.over_nats():
+            await answer_json(send, 503, {"result": "rejected", "reason": "unavailable"}, RETRY)
+            return
+        await self._inbox.take(scope, receive, send)
 
     async def _link(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:

@@ -169,6 +169,17 @@ class Reader:
         return os.pread(self._file, max(end - start, 0), start)
 
 
+def cut(batch: Batch, count: int) -> tuple[Batch, Batch]:
+    """A batch's first `count` records with what was lost before them, and the rest.
+
+    The records of one batch lie one behind the other in one segment.
+    """
+    end, rest = batch.position, batch.records[count:]
+    size = sum(form.FRAME_BYTES + len(record) for record in rest)
+    middle = Position(end.segment, end.offset - size, end.sequence - len(rest))
+    return Batch(middle, batch.records[:count], batch.losses), Batch(end, rest)
+
+
 def extent_of(segment: Segment, *, size: int, over: bool) -> Extent:
     """How far a segment goes: as its mark says, or else to the end of its file of `size`."""
     mark = segment.mark()

@@ -1,11 +1,15 @@
 """Keeps an edge's link table true: loaded at start, told of changes, checked whole now and then.
 
+`Keeper` answers for codes and counts misses, wherever links come from; `LinkKeeper` has them from
+PostgreSQL (over NATS: `nats_keeper`).
+
 A code that is missing from it is asked of the source before anybody says so, many at a time, in
 one question. In a storm of unknown codes those asked for lately are remembered for seconds; that
 is the only case in which a code is called unknown without a look. (Part of the edge: async.)
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -13,11 +17,11 @@ from datetime import date
 from time import monotonic
 
 from flowlink.kernel import logs
-from flowlink.tracking.link_source import Changes, Source, SourceAway
+from flowlink.tracking.link_source import Asked, Changes, Source, SourceAway
 from flowlink.tracking.link_table import Found, LinkTable
 
 _NAMED_MAX = 1000
-_RETRY_S = 0.5
+RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,14 @@ class Care:
     patience_s: float = 3.0
 
 
-class LinkKeeper:
+class Keeper(ABC):
     """Bound to the event loop it was made in. `truth` is set while the table is what the source
     says: it was checked whole since the line that tells of changes stands.
     """
 
-    def __init__(self, source: Source, *, care: Care | None = None) -> None:
+    def __init__(self, source: Asked, *, care: Care | None = None) -> None:
         self.table = LinkTable()
-        self._source = source
+        self.source = source
         self._care = care or Care()
         self._waiting: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -50,20 +54,22 @@ class LinkKeeper:
         self._remembered: dict[tuple[str, str], float] = {}
         self._second, self._asked = 0.0, 0
         self.truth = asyncio.Event()
-        self._told = False
-        self._again = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
+    @abstractmethod
     async def load(self) -> None:
         """Take in all links.
 
         :raises SourceAway:
         """
-        await self._check(page=self._care.first_page)
 
+    @abstractmethod
     def follow(self) -> None:
         """Follow every change from now on."""
-        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._recheck())]
+
+    @abstractmethod
+    async def _take(self, names: frozenset[tuple[str, str]]) -> None:
+        """Ask for these codes and take in what there is of them."""
 
     async def close(self) -> None:
         """Count what is left, and follow no more."""
@@ -75,7 +81,7 @@ class LinkKeeper:
         for one in (self._asking, self._counting):
             if one is not None:
                 await one
-        await self._source.close()
+        await self.source.close()
 
     async def find(self, host: str, code: str) -> Found | None:
         """The link of a code; the source is asked when the table has none.
@@ -105,7 +111,7 @@ class LinkKeeper:
         while self._misses:
             misses, self._misses = self._misses, Counter()
             try:
-                await self._source.count_misses(misses)
+                await self.source.count_misses(misses)
             except SourceAway:
                 self._misses.update(misses)  # with the next one
                 return
@@ -142,15 +148,6 @@ class LinkKeeper:
                     one.set_exception(failed)
                     one.exception()  # whoever asked may have left
 
-    async def _take(self, names: frozenset[tuple[str, str]]) -> None:
-        rows = await self._source.named(names)
-        if any(row.host and row.host not in self.table.domains for row in rows):
-            self.table.set_domains(await self._source.domains())
-        for row in rows:
-            self.table.put(row)
-        for host, code in names - {(row.host, row.code) for row in rows}:
-            self.table.drop(host, code)
-
     def _is_remembered(self, host: str, code: str) -> bool:
         """Whether to believe what was found a moment ago: only while too many are asked for."""
         now = monotonic()
@@ -166,6 +163,31 @@ class LinkKeeper:
             self._remembered.clear()
         self._remembered[host, code] = monotonic()
 
+
+class LinkKeeper(Keeper):
+    """Has its links from a source that answers every question, now and then all of them again."""
+
+    def __init__(self, source: Source, *, care: Care | None = None) -> None:
+        super().__init__(source, care=care)
+        self._source = source
+        self._told = False
+        self._again = asyncio.Event()
+
+    async def load(self) -> None:
+        await self._check(page=self._care.first_page)
+
+    def follow(self) -> None:
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._recheck())]
+
+    async def _take(self, names: frozenset[tuple[str, str]]) -> None:
+        rows = await self._source.named(names)
+        if any(row.host and row.host not in self.table.domains for row in rows):
+            self.table.set_domains(await self._source.domains())
+        for row in rows:
+            self.table.put(row)
+        for host, code in names - {(row.host, row.code) for row in rows}:
+            self.table.drop(host, code)
+
     async def _follow(self) -> None:
         while True:
             try:
@@ -176,7 +198,7 @@ class LinkKeeper:
                 logs.get().warning("links are not followed", error=str(error)[:200])
             self._told = False
             self.truth.clear()
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
     async def _apply(self, change: Changes) -> None:
         if change.anything:
@@ -211,7 +233,7 @@ class LinkKeeper:
                 if told and self._told:
                     self.truth.set()
             except SourceAway:
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(RETRY_S)
                 self._again.set()
 
     async def _check(self, *, page: int) -> None:

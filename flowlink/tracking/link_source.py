@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -23,7 +23,6 @@ CHANNEL = "flowlink_links"
 SALT_BYTES = 16
 _TIMEOUTS = "-c statement_timeout=10s -c lock_timeout=3s"
 _BEAT_S = 5.0
-_NODES = 1024
 _NODE_LOCK = 0x666C6E6F  # any number: the class of the locks on nodes
 
 _HOLD = "SELECT pg_try_advisory_lock(%(kind)s, %(node)s)"
@@ -86,14 +85,33 @@ class Changes:
     anything: bool = False
 
 
-class Source(Protocol):
-    """What an edge asks of whoever has the links. `SourceAway` may come of every call."""
-
-    async def page(self, *, after: int, limit: int) -> Sequence[LinkRow]:
-        """The links with the next higher numbers."""
+class Asked(Protocol):
+    """What every edge asks for besides its link table. `SourceAway` may come of every call."""
 
     async def named(self, names: Names) -> Sequence[LinkRow]:
         """The links of these hosts and codes, as far as there are any."""
+
+    async def node(self) -> int:
+        """A number for click ids that no other living process has."""
+
+    async def salts(self, days: Collection[date]) -> Mapping[date, bytes]:
+        """The days' salts, the same for everybody; of a day for which nobody has told one, none."""
+
+    async def count_misses(self, misses: Misses) -> None:
+        """Count addresses that led nowhere."""
+
+    async def count_unrecorded(self, *, day: date, edge: str, count: int, at: datetime) -> None:
+        """Count clicks that were sent on and could be kept nowhere."""
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+
+class Source(Asked, Protocol):
+    """What an edge asks of a database that has the links. `SourceAway` may come of every call."""
+
+    async def page(self, *, after: int, limit: int) -> Sequence[LinkRow]:
+        """The links with the next higher numbers."""
 
     async def offers(self) -> Sequence[tuple[UUID, str, str]]:
         """Id, destination and click parameter of every offer."""
@@ -106,21 +124,6 @@ class Source(Protocol):
 
     def changes(self) -> AsyncGenerator[Changes]:
         """First that anything may have changed, then every change as it comes."""
-
-    async def node(self) -> int:
-        """A number for click ids that no other living process has."""
-
-    async def salts(self, days: Collection[date]) -> Mapping[date, bytes]:
-        """The days' salts, the same for everybody."""
-
-    async def count_misses(self, misses: Misses) -> None:
-        """Count addresses that led nowhere."""
-
-    async def count_unrecorded(self, *, day: date, edge: str, count: int, at: Any) -> None:
-        """Count clicks that were sent on and could be kept nowhere."""
-
-    async def close(self) -> None:
-        """Let go of everything."""
 
 
 class DatabaseSource:
@@ -154,12 +157,13 @@ class DatabaseSource:
 
     async def node(self) -> int:
         """Held by a lock of the session that asks: whoever lives has its own."""
-        for _ in range(_NODES):
-            ((number,),) = await self._ask(clicks.NODE, {})
+        for _ in range(2 * clicks.NODES):
+            ((drawn,),) = await self._ask(clicks.NODE, {})
+            number = int(drawn) % clicks.NODES
             ((free,),) = await self._ask(_HOLD, {"kind": _NODE_LOCK, "node": number})
             if free:
-                self._node = int(number)
-                return self._node
+                self._node = number
+                return number
         raise SourceAway("all numbers for processes are taken")
 
     async def salts(self, days: Collection[date]) -> Mapping[date, bytes]:
@@ -178,7 +182,7 @@ class DatabaseSource:
         }
         await self._ask(_MISSES, params)
 
-    async def count_unrecorded(self, *, day: date, edge: str, count: int, at: Any) -> None:
+    async def count_unrecorded(self, *, day: date, edge: str, count: int, at: datetime) -> None:
         await self._ask(_UNRECORDED, {"day": day, "edge": edge, "count": count, "at": at})
 
     async def changes(self) -> AsyncGenerator[Changes]:

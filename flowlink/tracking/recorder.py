@@ -30,6 +30,20 @@ class _Uncertain(Exception):
     """The connection broke during COMMIT: nobody can say whether the batch is stored."""
 
 
+class NoRecorder:
+    """The second way of an edge without a database: there is none."""
+
+    async def record(self, row: Row) -> None:
+        """:raises Unavailable: always."""
+        raise Unavailable
+
+    async def close(self) -> None:
+        """Nothing waits."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
+
+
 class Recorder:
     """Writes the clicks of one process. Bound to the event loop it was made in."""
 

@@ -17,8 +17,8 @@ from flowlink.kernel import clock, logs
 from flowlink.tracking import click_record, clickid, nodes
 from flowlink.tracking.journal import Journal, JournalBusy, JournalFailed
 from flowlink.tracking.journal_writer import Bounds
-from flowlink.tracking.link_source import SALT_BYTES, Source, SourceAway
-from flowlink.tracking.recorder import Recorder, Unavailable
+from flowlink.tracking.link_source import SALT_BYTES, Asked, SourceAway
+from flowlink.tracking.recorder import NoRecorder, Recorder, Unavailable
 
 _EPOCH_DAY = date(1970, 1, 1)
 
@@ -40,8 +40,8 @@ class Recording:
         self,
         root: Path,
         *,
-        source: Source,
-        recorder: Recorder,
+        source: Asked,
+        recorder: Recorder | NoRecorder,
         bounds: Bounds,
         patience: Patience | None = None,
     ) -> None:
@@ -201,8 +201,11 @@ class Recording:
         """Today's and tomorrow's salts, and of no other day any more."""
         today = clock.now().astimezone(UTC).date()
         days = (today, today + timedelta(days=1))
+        numbers = {(day - _EPOCH_DAY).days for day in days}
         found = await self._source.salts(days)
-        self.salts = {(day - _EPOCH_DAY).days: salt for day, salt in found.items()}
+        told = {(day - _EPOCH_DAY).days: salt for day, salt in found.items()}
+        own = {day: salt for day, salt in self.salts.items() if day in numbers}
+        self.salts = own | told
 
     async def _report(self) -> None:
         """Write down how many clicks were lost, as soon as there is somebody to tell."""

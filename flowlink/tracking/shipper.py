@@ -15,7 +15,7 @@ from typing import Protocol
 from flowlink.kernel import logs
 from flowlink.tracking import segment as files
 from flowlink.tracking.journal_reader import Batch, Reader, Replaced, extent_of
-from flowlink.tracking.segment import Position, Taken
+from flowlink.tracking.segment import START, Position, Taken
 
 LOCK = "shipping"
 
@@ -55,6 +55,14 @@ class Store(Protocol):
         :raises Moved: the position is another one.
         """
 
+    def kept(self, *, edge: str) -> Position:
+        """How far this journal is kept for good, as far as is known: what lies before may go.
+
+        A store that hands on to another one answers a position behind what it has taken.
+
+        :raises Moved: what was handed on went lost. Go on from `position`.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -72,8 +80,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a shipper has done since it started, and since when it cannot."""
+    """What a shipper has done since it started, and since when it cannot.
 
+    `kept` is how far the journal is kept for good, as far as is known.
+    """
+
+    kept: Position = START
     shipped: int = 0
     set_aside: int = 0
     lost: int = 0
@@ -146,12 +158,13 @@ class Shipper:
         batch = self._reader.read(records_max=self._records_max)
         more = len(batch.records) == self._records_max
         self._moved = batch.position != before
-        if self._moved:
-            try:
+        try:
+            if self._moved:
                 self._hand_over(batch, before)
-            except (Moved, _TooMuch):
-                self._forget()
-                more = True
+            self._let_go(self._store.kept(edge=self._edge))
+        except (Moved, _TooMuch):
+            self._forget()
+            more = True
         self._succeeded()
         return more
 
@@ -170,8 +183,13 @@ class Shipper:
             self._store.set_aside(batch, edge=self._edge, after=before, reason=str(refusal))
             self._count(batch, set_aside=1)
         self._records_max = min(2 * self._records_max, self._pace.records_max)
-        if batch.position.segment != before.segment:
-            files.retire(self._directory, edge=self._edge, position=batch.position)
+
+    def _let_go(self, kept: Position) -> None:
+        """Remove the segments that are kept elsewhere for good."""
+        if kept.segment != self.progress.kept.segment:
+            files.retire(self._directory, edge=self._edge, position=kept)
+        if kept != self.progress.kept:
+            self.progress = replace(self.progress, kept=kept)
 
     def _count(self, batch: Batch, *, set_aside: int) -> None:
         for loss in batch.losses:

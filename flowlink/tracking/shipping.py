@@ -6,11 +6,12 @@ What is behind a journal's position waits; the database says what the position i
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,8 +22,8 @@ from flowlink.tracking.click_record import Unreadable
 from flowlink.tracking.click_store import position_of
 from flowlink.tracking.journal_models import EdgeState
 from flowlink.tracking.journal_reader import Replaced
-from flowlink.tracking.segment import Taken
-from flowlink.tracking.shipper import Backlog, Pace, Shipper, Store
+from flowlink.tracking.segment import Position, Taken
+from flowlink.tracking.shipper import Away, Backlog, Pace, Shipper, Store
 
 _POLL_S = 0.005
 _TELL_S = 5.0
@@ -48,6 +49,42 @@ class Standing:
         with suppress(Unreadable):
             return click_record.moment(self.backlog.oldest)
         return None
+
+    def values(self) -> dict[str, Any]:
+        """What the table of edges says of it."""
+        return {
+            "host": socket.gethostname(),
+            "directory": str(self.directory),
+            "backlog_bytes": self.backlog.size_bytes,
+            "backlog_records": self.backlog.records,
+            "oldest_at": self.oldest_at,
+            "error": self.error,
+        }
+
+
+class Books(Protocol):
+    """Who knows how far journals are kept, and keeps how they stand.
+
+    One that is away says so by `Away`, the database by an error of its own.
+    """
+
+    def position(self, *, edge: str) -> Position:
+        """How far this journal is kept."""
+
+    def tell(self, standings: Sequence[Standing], *, now: datetime) -> None:
+        """Write down how journals stand, for whoever looks from another machine."""
+
+
+class DatabaseBooks:
+    """PostgreSQL."""
+
+    def position(self, *, edge: str) -> Position:
+        with db.read() as session:
+            return position_of(session, edge=edge)
+
+    def tell(self, standings: Sequence[Standing], *, now: datetime) -> None:
+        for one in standings:
+            keep_state(edge=one.edge, values=one.values(), now=now)
 
 
 class Shipping:
@@ -76,38 +113,36 @@ class Shipping:
 
 
 def run(
-    root: Path, *, new_store: NewStore, stop: threading.Event, pace: Pace | None = None
+    root: Path,
+    *,
+    new_store: NewStore,
+    stop: threading.Event,
+    books: Books | None = None,
+    pace: Pace | None = None,
 ) -> None:
-    """Ship all journals until `stop`, and tell the database now and then how they stand."""
+    """Ship all journals until `stop`, and tell now and then how they stand."""
+    keeper = books or DatabaseBooks()
     arguments = {"new_store": new_store, "stop": stop, "pace": pace}
     thread = threading.Thread(target=shipper.ship, args=(root,), kwargs=arguments, name="ship")
     thread.start()
     while not stop.wait(_TELL_S):
-        with suppress(SQLAlchemyError, OSError):
-            tell(survey(root), now=clock.now())
+        with suppress(Away, SQLAlchemyError, OSError):
+            keeper.tell(survey(root, books=keeper), now=clock.now())
     thread.join()
 
 
-def tell(standings: Sequence[Standing], *, now: datetime) -> None:
-    """Write down how journals stand, for whoever looks from another machine."""
-    for one in standings:
-        values = {
-            "host": socket.gethostname(),
-            "directory": str(one.directory),
-            "backlog_bytes": one.backlog.size_bytes,
-            "backlog_records": one.backlog.records,
-            "oldest_at": one.oldest_at,
-            "error": one.error,
-            "seen_at": now,
-        }
-        first = insert(EdgeState).values(edge=one.edge, **values)
-        with db.write() as session:
-            session.execute(first.on_conflict_do_update(index_elements=["edge"], set_=values))
+def keep_state(*, edge: str, values: Mapping[str, Any], now: datetime) -> None:
+    """Write down how one journal stands: columns of the table of edges."""
+    new = {**values, "seen_at": now}
+    first = insert(EdgeState).values(edge=edge, **new)
+    with db.write() as session:
+        session.execute(first.on_conflict_do_update(index_elements=["edge"], set_=new))
 
 
-def survey(root: Path) -> list[Standing]:
-    """Every journal below `root`, as the database knows it."""
-    return [_standing(directory) for directory in files.directories(root)]
+def survey(root: Path, *, books: Books | None = None) -> list[Standing]:
+    """Every journal below `root`, as the books know it."""
+    keeper = books or DatabaseBooks()
+    return [_standing(directory, keeper) for directory in files.directories(root)]
 
 
 def flush(root: Path, *, new_store: NewStore, patience_s: float) -> int:
@@ -133,12 +168,11 @@ def _waiting(root: Path) -> bool:
     return any(one.backlog.records and not one.error for one in survey(root))
 
 
-def _standing(directory: Path) -> Standing:
+def _standing(directory: Path, books: Books) -> Standing:
     """One journal. Its shipper is at it: a segment that goes under our eyes is looked for anew."""
     edge = files.edge_of(directory)
     for last in (False, False, True):
-        with db.read() as session:
-            position = position_of(session, edge=edge)
+        position = books.position(edge=edge)
         try:
             return Standing(directory, edge, shipper.backlog(directory, position=position))
         except (Replaced, FileNotFoundError) as problem:

@@ -27,6 +27,9 @@ class Shelf:
             raise Away("away")
         return self.at
 
+    def kept(self, *, edge: str) -> Position:
+        return self.at
+
     def take(self, batch: Batch, *, edge: str, after: Position) -> None:
         trouble = next(self.troubles, "")
         if trouble == "away":

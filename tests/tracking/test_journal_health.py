@@ -49,7 +49,7 @@ def test_what_waits_is_told_until_it_is_shipped() -> None:
     make_journal(records(5, at=early))
 
     (before,) = shipping.survey(wiring.journals())
-    shipping.tell([before], now=clock.now())
+    shipping.DatabaseBooks().tell([before], now=clock.now())
     with db.read() as session:
         seen = journal_health.health(session, now=clock.now())
     text = bytes(figures.metrics().body).decode()
@@ -131,7 +131,7 @@ def test_the_doctor_looks_at_journals() -> None:
     committed_shop()
     make_journal(records(2, at=clock.now() - timedelta(hours=1)))
 
-    found = list(diagnosis._journals())
+    found = [*diagnosis._journals(shipping.DatabaseBooks()), *diagnosis._clicks()]
 
     assert not found[0].well
     assert "2 clicks" in found[0].text

@@ -11,8 +11,8 @@ from flowlink.tracking.segment import Taken
 
 def list_journals(arguments: Namespace) -> int:
     """Print every journal: what waits, since when, and why it stands still, if so (exit code 1)."""
-    with opening.database(arguments):
-        found = shipping.survey(wiring.journals())
+    with opening.way(arguments):
+        found = shipping.survey(wiring.journals(), books=wiring.books())
     for one in found:
         since = f" since {one.oldest_at:%Y-%m-%dT%H:%M:%SZ}" if one.oldest_at else ""
         waits = f"{one.backlog.records} clicks wait ({one.backlog.size_bytes} bytes){since}"

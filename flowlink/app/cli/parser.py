@@ -55,6 +55,7 @@ def _roles(add: Add) -> None:
         role.add_argument("--port", type=_port, help="port to listen on (8000)")
     edge.add_argument("--processes", type=_count, default=1, help="how many answer (1)")
     add("worker", "serve:worker", "run jobs, the schedule and the outbox")
+    add("consumer", "serve:consumer", "store what edges send over NATS, tell them the links")
 
 
 def _upkeep(add: Add) -> None:

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1600"
-down_revision = "m0910"
+down_revision = "m1501"
 
 
 def upgrade() -> None:
