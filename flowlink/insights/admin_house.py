@@ -35,6 +35,7 @@ class FlagForm(BaseModel):
 
     flag: Flag
     on: CheckboxField = False
+    reason: Annotated[str, Form(max_length=500)] = ""
 
 
 class PolicyForm(BaseModel):
@@ -193,7 +194,13 @@ def settings_csv(session: Db) -> Response:
 @router.post("/admin/settings/flag")
 def switch_flag(session: Db, actor: Operator, form: Annotated[FlagForm, Form()]) -> Response:
     flags.switch(
-        session, flag=form.flag, on=form.on, actor=actor.label, now=clock.now(), ip=actor.ip
+        session,
+        flag=form.flag,
+        on=form.on,
+        actor=actor.label,
+        reason=form.reason,
+        now=clock.now(),
+        ip=actor.ip,
     )
     return see_other("/admin/settings")
 

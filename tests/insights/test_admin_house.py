@@ -82,11 +82,14 @@ def test_a_failed_mail_is_sent_again(
 def test_a_flag_is_switched_and_the_switching_kept(
     client: TestClient, session: Session, operator: Person
 ) -> None:
-    off = send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="")
+    off = send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="", reason="Too loud.")
 
     assert off == (303, "/admin/settings")
     assert not on(session, Flag.FEATURE_RISKBOT)
-    assert send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="on")[0] == 303
+    assert (
+        send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="on", reason="Mended.")[0]
+        == 303
+    )
     assert on(session, Flag.FEATURE_RISKBOT)
     assert send(client, "/admin/settings/flag", flag="FEATURE_NOTHING")[0] == 400
 
