@@ -76,6 +76,34 @@ def decide(
     return len(chosen)
 
 
+def ban(
+    session: Session,
+    *,
+    partner_id: PartnerId,
+    reason: str,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+    ip: str = "",
+) -> None:
+    """End the work with a partner as a fraud: what waits is refused, the rest is held.
+
+    :raises bans.AlreadyClosed: :raises ReasonMissing:
+    """
+    risk.place_hold(
+        session,
+        partner_id=partner_id,
+        flag=Flag.FRAUD,
+        reason=reason,
+        evidence={"placed": "by hand"},
+        actor=actor,
+        now=now,
+        policy=policy,
+        ip=ip,
+    )
+    _ban(session, partner_id, reason, actor, now, ip)
+
+
 def listed(
     session: Session,
     *,
