@@ -43,6 +43,10 @@ bench: .venv/.dev assets .tools/nginx
 # The long form of what `make test` proves in short: kills at every step, 10,000 histories of events.
 chaos: .venv/.dev assets
 	$(BIN)/python -m tests.payouts.chaos
+# Twenty times `kill -9` at random moments, of edge and of PostgreSQL: about five minutes.
+.PHONY: chaos-edge
+chaos-edge: .venv/.dev
+	$(BIN)/python -m tests.tracking.chaos
 
 fmt: .venv/.dev
 	$(BIN)/ruff check --fix-only --quiet

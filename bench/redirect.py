@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from urllib.request import urlopen
 
 from sqlalchemy import text
 
+from bench import redirect_more
 from bench.report import table
 from bench.startup import family
 from flowlink.app import registry
@@ -32,7 +33,7 @@ from flowlink.kernel import clock, db, migrate, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
 from flowlink.partners import service as partners
-from flowlink.tracking import names, service as tracking
+from flowlink.tracking import names, service as tracking, shipping, wiring
 from tests.factories import free_port
 
 ROUNDS = 5
@@ -41,6 +42,8 @@ LINKS = 10_000
 CONNECTIONS = (64, 256)
 SECRET = "a-secret-key-for-benchmarks-only"  # noqa: S105
 SERVER_CORE, LOAD_CORE = 0, 1
+
+EDGE = (sys.executable, "-m", "flowlink", "edge")
 
 NGINX = """
 worker_processes 1;
@@ -92,10 +95,14 @@ function request() at = at % 1000 + 1; return requests[at] end
 
 @dataclass(frozen=True)
 class Target:
-    """Something that redirects, and the processes whose time it costs."""
+    """Something that redirects, and the processes whose time it costs.
+
+    `settle` returns when everything that was answered is done with.
+    """
 
     url: str
     processes: tuple[int, ...]
+    settle: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -122,13 +129,14 @@ def main() -> None:
         place.chmod(0o755)
         with product(place) as ours, nginx(place) as theirs:
             compare(place, {"flowlink edge, durable": ours, "nginx map + log": theirs})
+            redirect_more.show(place, ours)
 
 
 def find(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path="/usr/sbin")
 
 
-def compare(place: Path, targets: dict[str, Target]) -> None:
+def compare(place: Path, targets: "dict[str, Target]") -> None:
     """Measure all targets turn about and print medians and ratios."""
     for target in targets.values():
         measure(place, target, connections=64, seconds=1)
@@ -176,6 +184,7 @@ def measure(place: Path, target: Target, *, connections: int, seconds: int) -> R
     command += ["--timeout", "10s", "-s", str(place / "load.lua"), target.url]
     before = cpu_s(target)
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    target.settle()
     spent = cpu_s(target) - before
 
     def number(pattern: str, default: str = "") -> str:
@@ -209,8 +218,8 @@ def milliseconds(text_: str) -> float:
 
 
 @contextmanager
-def product(place: Path) -> Iterator[Target]:
-    """The edge in one process with a durable PostgreSQL, both on the server's core."""
+def product(place: Path, *, processes: int = 1) -> Iterator[Target]:
+    """The edge with its shipper and a durable PostgreSQL, all on the server's core."""
     everywhere = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {SERVER_CORE})
     postgres = EmbeddedPostgres(place / "data")
@@ -218,11 +227,13 @@ def product(place: Path) -> Iterator[Target]:
     port = free_port()
     try:
         migrate.upgrade(postgres.url())
-        settings.use(Settings(_env_file=None, secret_keys=(SECRET,)))  # type: ignore[call-arg]
+        data = place / "edge"
+        chosen = Settings(_env_file=None, secret_keys=(SECRET,), flowlink_data=data)  # type: ignore[call-arg]
+        settings.use(chosen)
         db.connect(postgres.url())
         make_links(place)
         process = subprocess.Popen(
-            [sys.executable, "-m", "flowlink", "edge", "--port", str(port)],
+            [*EDGE, "--port", str(port), "--processes", str(processes)],
             env={
                 "PATH": os.defpath,
                 "HOME": str(place),
@@ -236,7 +247,7 @@ def product(place: Path) -> Iterator[Target]:
         os.sched_setaffinity(0, {LOAD_CORE})
         try:
             wait_for(port)
-            yield Target(f"http://127.0.0.1:{port}", (process.pid, postgres.pid))
+            yield Target(f"http://127.0.0.1:{port}", (process.pid, postgres.pid), all_stored)
         finally:
             process.terminate()
             process.wait(15)
@@ -244,6 +255,11 @@ def product(place: Path) -> Iterator[Target]:
         db.disconnect()
         postgres.stop()
         os.sched_setaffinity(0, everywhere)
+
+
+def all_stored() -> None:
+    """Wait until what was answered is in PostgreSQL: its cost belongs to the clicks."""
+    assert shipping.flush(wiring.journals(), new_store=wiring.new_store(), patience_s=120) == 0
 
 
 def make_links(place: Path) -> None:

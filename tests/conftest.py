@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
@@ -21,10 +22,21 @@ from flowlink.kernel.settings import Settings
 from tests.cluster import Cluster, memory_dir, start_cluster
 from tests.factories import free_port
 
+# A traceback with every local variable takes a minute to print.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _names = count(1)
+_journals = ["/nowhere"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,9 @@ def test_settings(**changes: object) -> Settings:
         "base_url": "http://testserver",
         "admin_secret": "an-admin-secret-for-tests-only",
         "secret_keys": ("a-secret-key-for-tests-only-0001",),
+        "clicks_journal": _journals[-1],
+        "clicks_journal_segment_mb": 2,
+        "clicks_journal_free_mb": 0,
     }
     return Settings(**(fixed | changes))  # type: ignore[arg-type]
 
@@ -117,9 +132,22 @@ def database(cluster: Cluster, shared: str) -> Iterator[str]:
     name = f"test_{next(_names)}"
     cluster.create(name)
     db.connect(cluster.url(name), pool_size=20)
-    yield cluster.url(name)
+    with journals_of_its_own():
+        yield cluster.url(name)
     db.connect(shared)
     cluster.drop(name)
+
+
+@contextmanager
+def journals_of_its_own() -> Iterator[None]:
+    """A place for click journals: what one database has stored, another knows nothing of."""
+    with memory_dir() as made:
+        _journals.append(str(made))
+        try:
+            with chosen_settings():
+                yield
+        finally:
+            _journals.pop()
 
 
 @contextmanager
@@ -169,7 +197,8 @@ def postgres_durable(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(tmp_path / "data")
     server.start()
     migrate.upgrade(server.url())
-    yield server
+    with journals_of_its_own():
+        yield server
     server.stop()
 
 

@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from flowlink.app import checks, opening
 from flowlink.app.outcome import Failed
-from flowlink.kernel import db, migrate, settings
+from flowlink.kernel import clock, db, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
+from flowlink.tracking import journal_health, shipping, wiring
 
 _FREE_MB_MIN = 1024
 _POSTGRES_MIN = 180_000
@@ -92,3 +93,25 @@ def _contents() -> Iterator[Finding]:
     late = f"{waiting} events have waited for over a minute"
     yield Finding(well=waiting == 0, text=f"{late}: does a worker run?" if waiting else late)
     yield Finding(well=not problems, text="\n".join(problems) or "the ledger is clean")
+    yield from _journals()
+
+
+def _journals() -> Iterator[Finding]:
+    """The journals of this machine, and what became of clicks anywhere in the last days."""
+    now = clock.now()
+    for one in shipping.survey(wiring.journals()):
+        late = one.oldest_at is not None and now - one.oldest_at > journal_health.LATE
+        since = f", the oldest since {one.oldest_at:%Y-%m-%d %H:%M:%S}" if one.oldest_at else ""
+        size = f"{one.backlog.records} clicks ({one.backlog.size_bytes} bytes) wait{since}"
+        advice = ": does an edge or `flowlink up` run?" if late else ""
+        text_ = f"{one.error}: see flowlink journal accept" if one.error else size + advice
+        yield Finding(well=not (one.error or late), text=f"journal {one.directory}: {text_}")
+    with db.read() as session:
+        found = journal_health.health(session, now=now)
+    said = (
+        (found.unrecorded, "clicks were sent on and could not be recorded"),
+        (found.damages, f"damaged stretches of journals, {found.lost} clicks known to be lost"),
+        (found.refused, "records that are no clicks were set aside"),
+    )
+    for count, what in said:
+        yield Finding(well=count == 0, text=f"in seven days {count} {what}")

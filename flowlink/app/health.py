@@ -6,12 +6,21 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_lat
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowlink.kernel import db, migrate
+from flowlink.kernel import clock, db, migrate
+from flowlink.tracking import journal_health
 
 router = APIRouter(include_in_schema=False)
 
 _EVENTS = Gauge("flowlink_outbox_waiting", "Events that no worker has taken yet")
 _TASKS = Gauge("flowlink_tasks", "Queued tasks by state", ["state"])
+_BACKLOG = Gauge("flowlink_journal_records", "Clicks that wait in a journal", ["edge", "host"])
+_BACKLOG_BYTES = Gauge("flowlink_journal_bytes", "What they take", ["edge", "host"])
+_BACKLOG_AGE = Gauge("flowlink_journal_age_seconds", "Age of the oldest", ["edge", "host"])
+_HALTED = Gauge("flowlink_journal_halted", "1 if a person has to look at it", ["edge", "host"])
+_HEARD = Gauge("flowlink_journal_heard_seconds", "When it was last heard of", ["edge", "host"])
+_UNRECORDED = Gauge("flowlink_clicks_unrecorded", "Sent on and kept nowhere, in seven days")
+_LOST = Gauge("flowlink_clicks_lost", "Known to be lost in damaged journals, in seven days")
+_REFUSED = Gauge("flowlink_clicks_refused", "Records set aside in seven days")
 
 
 @router.get("/healthz")
@@ -33,6 +42,7 @@ def metrics() -> Response:
     """Figures in Prometheus' text format; while the database is away, the process's own alone."""
     try:
         _count_queue()
+        _count_clicks()
     except SQLAlchemyError:
         _EVENTS.set(-1)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
@@ -55,3 +65,22 @@ def _count_queue() -> None:
         _EVENTS.set(session.scalar(waiting) or 0)
         for state, count in session.execute(states):
             _TASKS.labels(state=state).set(count)
+
+
+def _count_clicks() -> None:
+    now = clock.now()
+    with db.read() as session:
+        found = journal_health.health(session, now=now)
+        states = journal_health.states(session)
+    _UNRECORDED.set(found.unrecorded)
+    _LOST.set(found.lost)
+    _REFUSED.set(found.refused)
+    for gauge in (_BACKLOG, _BACKLOG_BYTES, _BACKLOG_AGE, _HALTED, _HEARD):
+        gauge.clear()
+    for one in states:
+        oldest = one.oldest_at
+        _BACKLOG.labels(one.edge, one.host).set(one.backlog_records)
+        _BACKLOG_BYTES.labels(one.edge, one.host).set(one.backlog_bytes)
+        _BACKLOG_AGE.labels(one.edge, one.host).set((now - oldest).total_seconds() if oldest else 0)
+        _HALTED.labels(one.edge, one.host).set(bool(one.error))
+        _HEARD.labels(one.edge, one.host).set(one.seen_at.timestamp())

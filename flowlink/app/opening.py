@@ -39,10 +39,9 @@ def load(arguments: Namespace, **overrides: Any) -> tuple[Path, Settings]:
 
 def configure(arguments: Namespace, *, port: int | None = None) -> Path:
     """Use the settings in this process and set up the logs; returns the data directory."""
-    data, loaded = load(arguments)
+    data, _ = load(arguments)
     chosen = port or _remembered_port(data)
-    if chosen:
-        _, loaded = load(arguments, port=chosen)
+    _, loaded = load(arguments, flowlink_data=data, **({"port": chosen} if chosen else {}))
     settings.use(loaded)
     logs.configure()
     return data

@@ -13,6 +13,7 @@ import uvicorn
 from flowlink.app.outcome import Failed
 
 STOP_S = 4  # what open requests get to finish; the whole stop stays below ten seconds
+BUILD_HEADER = "x-flowlink-build"
 _BACKLOG = 2048
 
 
@@ -42,9 +43,17 @@ class Server(uvicorn.Server):
 
 
 def config(app: Any) -> uvicorn.Config:
-    """How every role serves. Forwarded headers are the app's own business (TRUSTED_PROXIES)."""
+    """How every role serves. Forwarded headers are the app's own business (TRUSTED_PROXIES).
+
+    The build stands in a header: of two processes on one port one may be an old one.
+    """
+    from flowlink.app import build
+    from flowlink.tracking.edge_protocol import EdgeProtocol
+
     return uvicorn.Config(
         app,
+        http=EdgeProtocol,
+        headers=[(BUILD_HEADER, build.id_of())],
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -71,6 +80,29 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise Failed(f"cannot listen on {host}:{port}: {error.strerror}; try --port") from None
     return listener
+
+
+def share(host: str, port: int, count: int) -> list[socket.socket]:
+    """Take the port for several processes, each with a queue of its own.
+
+    The system would let anybody of the same user join, an old process that was forgotten too: so
+    the port has to be free first.
+
+    :raises Failed: somebody else has it, or it may not be taken.
+    """
+    first = listen(host, port)
+    family = first.family
+    chosen = first.getsockname()[1]
+    first.close()
+    shared = []
+    for _ in range(count):
+        one = socket.socket(family, socket.SOCK_STREAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((host, chosen))
+        one.listen(_BACKLOG)
+        shared.append(one)
+    return shared
 
 
 @contextmanager

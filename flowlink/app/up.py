@@ -42,7 +42,7 @@ def _serve(
     url = settings.current().database_url or _ready(postgres)
     opening.prepare(url)
     db.connect(url)
-    app = web.create_app()
+    app = web.create_app(opens_edge=True)
     opening.imports_done()
     startup.seed(now=clock.now())
     opening.remember_port(data, listener.getsockname()[1])

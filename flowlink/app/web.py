@@ -1,5 +1,6 @@
 """The web application: every module's routes behind one stack, the click path in front of it."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -32,13 +33,19 @@ class EdgeFirst:
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncGenerator[None]:
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    early = asyncio.create_task(edge.app.open_early()) if app.state.opens_edge else None
     yield
+    if early is not None:
+        await early
     await edge.close()
 
 
-def create_app() -> FastAPI:
-    """The whole product as one ASGI application; `db.connect` has to come first."""
+def create_app(*, opens_edge: bool = False) -> FastAPI:
+    """The whole product as one ASGI application; `db.connect` has to come first.
+
+    The edge in it opens its journal with the first click, or at once if it `opens_edge`.
+    """
     registry.load()
     hats.install(partner=partners.active_of_user)
     app = FastAPI(
@@ -48,6 +55,7 @@ def create_app() -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
     )
+    app.state.opens_edge = opens_edge
     errors.install(app)
     app.include_router(health.router)
     for router in registry.routers():

@@ -1,4 +1,4 @@
-"""Console pages of what waits for a person, and of clicks that a journal could not give back."""
+"""Console pages of what waits for a person, and of the click journals."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -16,6 +16,7 @@ from flowlink.web.sessions import Db
 router = APIRouter()
 
 _HEADER = ["queue", "count", "oldest_at", "age_hours", "late", "url"]
+_EDGE = ["edge", "host", "directory", "waiting_clicks", "oldest_at", "error", "seen_at"]
 _LOST = ["at", "edge", "journal", "from_byte", "to_byte", "clicks", "damage"]
 
 
@@ -42,13 +43,16 @@ def inbox_csv(session: Db) -> Response:
 
 @router.get("/admin/losses")
 def show_losses(request: Request, session: Db, cursor: Cursor = None) -> Response:
-    """Clicks that a journal could not give back, and records that the tables cannot hold."""
+    """How the click journals stand, and what could not be read, stored or recorded."""
     found = losses.losses(session, before=lists.position(cursor), limit=SIZE + 1)
     more = cursor_encode(found[SIZE - 1].id) if len(found) > SIZE else None
     return page(
         request,
         "insights/losses.html",
+        edges=losses.edges(session),
+        unrecorded=losses.unrecorded(session),
         losses=Page(found[:SIZE], more),
+        now=clock.now(),
         refusals=losses.refusals(session),
     )
 
@@ -60,6 +64,33 @@ def losses_csv(session: Db) -> Response:
         for row in losses.losses(session, limit=CSV_SIZE)
     )
     return csv.response("click-losses.csv", _LOST, rows)
+
+
+@router.get("/admin/losses/edges.csv")
+def edges_csv(session: Db) -> Response:
+    rows = (
+        (one.edge, one.host, one.directory, one.waiting, one.oldest_at, one.error, one.seen_at)
+        for one in losses.edges(session)
+    )
+    return csv.response("edges.csv", _EDGE, rows)
+
+
+@router.get("/admin/losses/unrecorded.csv")
+def unrecorded_csv(session: Db) -> Response:
+    found = losses.unrecorded(session, limit=CSV_SIZE)
+    rows = ((row.day, row.edge, row.count) for row in found)
+    return csv.response("clicks-unrecorded.csv", ["day", "edge", "clicks"], rows)
+
+
+@router.get("/admin/losses/refusals.csv")
+def refusals_csv(session: Db) -> Response:
+    """The records as hexadecimal digits, so that nothing of them is changed."""
+    rows = (
+        (row.at, row.edge, row.segment, row.byte_offset, row.reason, row.record.hex())
+        for row in losses.refusals(session, limit=CSV_SIZE)
+    )
+    header = ["at", "edge", "journal", "byte", "reason", "record"]
+    return csv.response("clicks-set-aside.csv", header, rows)
 
 
 def _json(wait: Wait) -> dict[str, object]:

@@ -8,6 +8,7 @@ from flowlink.insights import desk, figures, journal, trends
 from flowlink.kernel import clock, ids
 from flowlink.ledger import check as ledger_check
 from flowlink.payouts import check as payouts_check
+from flowlink.tracking import journal_health
 from flowlink.web import csv, lists
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
 from flowlink.web.render import page
@@ -29,6 +30,7 @@ def monitoring(request: Request, session: Db) -> Response:
         trends=trends.monitoring(session, now=now),
         waits=desk.waits(session, now=now),
         now=now,
+        journals=journal_health.health(session, now=now),
     )
 
 

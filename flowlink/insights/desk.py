@@ -29,10 +29,11 @@ from flowlink.payouts.models import State, Withdrawal
 from flowlink.payouts.run_models import BankFile, BankLine, LineOutcome, Run, RunItem, RunState
 from flowlink.risk.models import Hold
 from flowlink.risk.watch_models import Watch, WatchState
-from flowlink.tracking.journal_models import JournalLoss, JournalRefusal
+from flowlink.tracking import journal_health
+from flowlink.tracking.journal_models import EdgeState, JournalLoss, JournalRefusal, Unrecorded
 from flowlink.tracking.models import Postback, Result
 
-RECENT = timedelta(days=7)  # what cannot be put right is shown for so long
+RECENT = journal_health.RECENT  # what cannot be put right is shown for so long
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -62,8 +63,11 @@ class Wait:
 # The order is that of urgency among those that are late, and again among those that are not:
 # what is lost first, then money that somebody waits for, then what can be read at leisure.
 KINDS = (
+    Kind("clicks_unrecorded", "/admin/losses#unrecorded", timedelta()),
+    Kind("edges_halted", "/admin/losses#edges", timedelta()),
     Kind("journal_losses", "/admin/losses", timedelta()),
-    Kind("unrecorded_clicks", "/admin/losses", timedelta()),
+    Kind("journal_refusals", "/admin/losses#refusals", timedelta()),
+    Kind("edges_late", "/admin/losses#edges", journal_health.LATE),
     Kind("holds_overdue", "/ops/holds", timedelta()),
     Kind("watches_overdue", "/ops/watches", timedelta()),
     Kind("runs_troubled", "/ops/payouts/runs", timedelta()),
@@ -101,7 +105,14 @@ def waits(session: Session, *, now: datetime) -> Sequence[Wait]:
 
 def _queues(now: datetime) -> list[Select[Any]]:
     """One row a queue: its name, how much lies in it, and since when its oldest."""
-    return [*_risk(now), *_paying(), *_arguments(), *_postbacks(now), *_house(now)]
+    return [
+        *_risk(now),
+        *_paying(),
+        *_arguments(),
+        *_postbacks(now),
+        *_house(now),
+        *_journals(now),
+    ]
 
 
 def _risk(now: datetime) -> list[Select[Any]]:
@@ -177,8 +188,21 @@ def _house(now: datetime) -> list[Select[Any]]:
         _queue("tasks_failed", func.coalesce(last.c.at, now)),
         _queue("jobs_failed", JobRun.started_at, JobRun.ok.is_(False), ~went_well),
         _queue("mails_failed", Mail.created_at, mail_failed, Mail.created_at >= since),
+    ]
+
+
+def _journals(now: datetime) -> list[Select[Any]]:
+    since = now - RECENT
+    kept_nowhere = func.coalesce(func.sum(Unrecorded.count), 0)
+    late = EdgeState.oldest_at < now - journal_health.LATE
+    halted_at = func.coalesce(EdgeState.oldest_at, EdgeState.seen_at)
+    unrecorded = select(literal("clicks_unrecorded"), kept_nowhere, func.min(Unrecorded.at))
+    return [
+        unrecorded.where(Unrecorded.at >= since),
+        _queue("edges_halted", halted_at, EdgeState.error != ""),
+        _queue("edges_late", EdgeState.oldest_at, EdgeState.error == "", late),
         _queue("journal_losses", JournalLoss.at, JournalLoss.at >= since),
-        _queue("unrecorded_clicks", JournalRefusal.at, JournalRefusal.at >= since),
+        _queue("journal_refusals", JournalRefusal.at, JournalRefusal.at >= since),
     ]
 
 

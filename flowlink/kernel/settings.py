@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     geoip_db: str = ""
     clicks_keep_days: int = Field(default=400, ge=0)
     clicks_archive: str = ""
+    clicks_journal: str = ""
+    clicks_journal_segment_mb: int = Field(default=16, ge=2, le=1024)
+    clicks_journal_max_mb: int = Field(default=10_240, ge=4)
+    clicks_journal_free_mb: int = Field(default=512, ge=0)
     s3_url: str = ""
     llm_url: str = ""
     llm_key: str = ""

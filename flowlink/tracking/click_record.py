@@ -20,17 +20,41 @@ class Unreadable(ValueError):
 
 def pack(row: Row) -> bytes:
     """The record of a click; what is too long of its words is cut."""
-    agent = row.agent.encode("utf-8", "replace")[:_WORD_BYTES_MAX]
-    referrer = row.referrer.encode("utf-8", "replace")[:_WORD_BYTES_MAX]
+    return packed(
+        reason=row.reason,
+        number=row.number,
+        visitor=row.visitor,
+        link=row.link,
+        partner=row.partner,
+        country=row.country,
+        origin=row.origin,
+        agent=row.agent.encode("utf-8", "replace")[:_WORD_BYTES_MAX],
+        referrer=row.referrer.encode("utf-8", "replace")[:_WORD_BYTES_MAX],
+    )
+
+
+def packed(
+    *,
+    reason: int,
+    number: int,
+    visitor: int,
+    link: int,
+    partner: int,
+    country: int,
+    origin: int,
+    agent: bytes,
+    referrer: bytes,
+) -> bytes:
+    """The same from its parts; the words are UTF-8 and short enough."""
     fixed = _FIXED.pack(
         _VERSION,
-        row.reason,
-        row.number,
-        row.visitor,
-        row.link,
-        row.partner,
-        row.country,
-        row.origin,
+        reason,
+        number,
+        visitor,
+        link,
+        partner,
+        country,
+        origin,
         len(agent),
         len(referrer),
     )

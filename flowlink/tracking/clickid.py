@@ -10,15 +10,16 @@ conversion can be attributed even before the click's row is there.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from hashlib import blake2b
 from hmac import compare_digest
+from typing import NamedTuple
 
 from flowlink.kernel import crypto, settings
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 LENGTH = 36
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _PYTHONS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 _TOKEN = re.compile(f"[{_ALPHABET}]{{36}}", re.ASCII | re.IGNORECASE)
 _NODE_BITS, _SEQUENCE_BITS = 10, 12
@@ -26,6 +27,10 @@ _TIME_SHIFT = _NODE_BITS + _SEQUENCE_BITS
 _LINK_BITS, _PARTNER_BITS, _MAC_BYTES = 36, 29, 6
 _HIDDEN_BYTES = 16
 _MILLISECOND = timedelta(milliseconds=1)
+_HALF = (1 << 90) - 1
+_TRIPLE = (1 << 15) - 1
+_EPOCH_MS = int(EPOCH.timestamp()) * 1000
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,11 @@ class Maker:
 
     def next(self, now: datetime) -> int:
         """A number for `now`; it never goes back, even when the clock does."""
-        ms = max((now - EPOCH) // _MILLISECOND, 0)
+        return self.next_at((now - EPOCH) // _MILLISECOND + _EPOCH_MS)
+
+    def next_at(self, unix_ms: int) -> int:
+        """The same for a moment in milliseconds since 1970."""
+        ms = max(unix_ms - _EPOCH_MS, 0)
         if ms > self._last_ms:
             self._last_ms, self._sequence = ms, 0
         else:
@@ -67,14 +76,24 @@ def floor(moment: datetime) -> int:
     return max((moment - EPOCH) // _MILLISECOND, 0) << _TIME_SHIFT
 
 
+def day(number: int) -> int:
+    """The UTC day of a click, as days since 1970."""
+    return ((number >> _TIME_SHIFT) + _EPOCH_MS) // _DAY_MS
+
+
 def token(ref: ClickRef) -> str:
     """The signed form that travels to the network."""
-    plain = _packed(ref)
-    mac = crypto.keyed_hash("click", plain)[:_MAC_BYTES]
-    stream = crypto.keyed_hash("click.stream", mac)
-    hidden = int.from_bytes(plain) ^ int.from_bytes(stream[:_HIDDEN_BYTES])
-    bits = _marks(settings.current().secret_keys)[0] << 48 | int.from_bytes(mac)
-    return _written(bits << 128 | hidden)
+    return seal(ref.number, ref.link, ref.partner).decode()
+
+
+def seal(number: int, link: int, partner: int) -> bytes:
+    """The same for its parts, in ASCII."""
+    keys = _keys(settings.current().secret_keys)[0]
+    plain = _packed(number, link, partner)
+    mac = blake2b(plain, key=keys.mac, digest_size=_MAC_BYTES).digest()
+    stream = blake2b(mac, key=keys.stream, digest_size=_HIDDEN_BYTES).digest()
+    hidden = int.from_bytes(plain) ^ int.from_bytes(stream)
+    return _written((keys.mark << 48 | int.from_bytes(mac)) << 128 | hidden)
 
 
 def read(text: str) -> ClickRef | None:
@@ -84,29 +103,41 @@ def read(text: str) -> ClickRef | None:
         return None
     mac = (bits >> 128 & ((1 << 48) - 1)).to_bytes(_MAC_BYTES)
     hidden = bits & ((1 << 128) - 1)
-    marks = _marks(settings.current().secret_keys)
-    streams = crypto.keyed_hashes("click.stream", mac)
-    for index, (mark, stream) in enumerate(zip(marks, streams, strict=True)):
-        if mark != bits >> 176:
+    for keys in _keys(settings.current().secret_keys):
+        if keys.mark != bits >> 176:
             continue
-        plain = (hidden ^ int.from_bytes(stream[:_HIDDEN_BYTES])).to_bytes(_HIDDEN_BYTES)
-        if compare_digest(crypto.keyed_hashes("click", plain)[index][:_MAC_BYTES], mac):
+        stream = blake2b(mac, key=keys.stream, digest_size=_HIDDEN_BYTES).digest()
+        plain = (hidden ^ int.from_bytes(stream)).to_bytes(_HIDDEN_BYTES)
+        again = blake2b(plain, key=keys.mac, digest_size=_MAC_BYTES).digest()
+        if compare_digest(again, mac):
             return _unpacked(plain)
     return None
 
 
+class _Keys(NamedTuple):
+    """What one key of the ring gives for tokens.
+
+    Four bits tell the keys apart, mostly: they only save a useless check.
+    """
+
+    mac: bytes
+    stream: bytes
+    mark: int
+
+
 @lru_cache(maxsize=4)
-def _marks(keys: tuple[str, ...]) -> list[int]:
-    """Four bits that tell the keys of the ring apart, mostly: they only save a useless check."""
-    assert keys == settings.current().secret_keys
-    return [key[0] >> 4 for key in crypto.keyed_hashes("click.mark")]
+def _keys(ring: tuple[str, ...]) -> list[_Keys]:
+    assert ring == settings.current().secret_keys
+    purposes = ("click", "click.stream", "click.mark")
+    found = zip(*(crypto.derived(purpose) for purpose in purposes), strict=True)
+    return [_Keys(mac, stream, mark[0] >> 4) for mac, stream, mark in found]
 
 
-def _packed(ref: ClickRef) -> bytes:
-    assert ref.number >> 63 == 0, "a click number has 63 bits"
-    assert ref.link >> _LINK_BITS == 0
-    assert ref.partner >> _PARTNER_BITS == 0
-    bits = ref.number << _LINK_BITS + _PARTNER_BITS | ref.link << _PARTNER_BITS | ref.partner
+def _packed(number: int, link: int, partner: int) -> bytes:
+    assert number >> 63 == 0, "a click number has 63 bits"
+    assert link >> _LINK_BITS == 0
+    assert partner >> _PARTNER_BITS == 0
+    bits = number << _LINK_BITS + _PARTNER_BITS | link << _PARTNER_BITS | partner
     return bits.to_bytes(_HIDDEN_BYTES)
 
 
@@ -119,12 +150,31 @@ def _unpacked(plain: bytes) -> ClickRef:
     )
 
 
-def _written(bits: int) -> str:
-    pairs = []
-    for _ in range(LENGTH // 2):
-        pairs.append(_PAIRS[bits & 1023])
-        bits >>= 10
-    return "".join(reversed(pairs))
+@cache
+def _triples() -> list[bytes]:
+    """Three letters for each 15 bits: twelve look-ups a token instead of 36."""
+    letters = [bytes([letter]) for letter in _ALPHABET.encode()]
+    return [a + b + c for a in letters for b in letters for c in letters]
+
+
+def _written(bits: int) -> bytes:
+    triples, high, low = _triples(), bits >> 90, bits & _HALF
+    return b"".join(
+        [
+            triples[high >> 75],
+            triples[high >> 60 & _TRIPLE],
+            triples[high >> 45 & _TRIPLE],
+            triples[high >> 30 & _TRIPLE],
+            triples[high >> 15 & _TRIPLE],
+            triples[high & _TRIPLE],
+            triples[low >> 75],
+            triples[low >> 60 & _TRIPLE],
+            triples[low >> 45 & _TRIPLE],
+            triples[low >> 30 & _TRIPLE],
+            triples[low >> 15 & _TRIPLE],
+            triples[low & _TRIPLE],
+        ]
+    )
 
 
 def _parsed(text: str) -> int | None:

@@ -10,18 +10,20 @@ from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import crypto
+from flowlink.kernel import crypto, settings
 from flowlink.tracking import click_batch, clickid, countries, devices, origins, routing
 from flowlink.tracking.models import Reason
 
 _REMEMBERED = 50_000
-_SALT_BYTES = 16
+_SALT_BYTES = blake2b.SALT_SIZE
 _NUMBER = attrgetter("number")
 
 NODE = "SELECT nextval('tracking_node')"
@@ -321,10 +323,21 @@ def _misses(
     }
 
 
-def _visitor(visit: Visit, salt: bytes) -> int:
+def visitor(salt: bytes, *, address: bytes, agent: bytes) -> int:
     """Who it was, for today only: the salt is thrown away, and with it the way back."""
-    hashed = crypto.keyed_hash("visitor", salt, visit.address, visit.agent)
-    return int.from_bytes(hashed[:8], signed=True)
+    message = address + b"\x1f" + agent
+    key = _visitor_key(settings.current().secret_keys)
+    return int.from_bytes(blake2b(message, key=key, salt=salt, digest_size=8).digest(), signed=True)
+
+
+@lru_cache(maxsize=4)
+def _visitor_key(ring: tuple[str, ...]) -> bytes:
+    assert ring == settings.current().secret_keys
+    return crypto.derived("visitor")[0]
+
+
+def _visitor(visit: Visit, salt: bytes) -> int:
+    return visitor(salt, address=visit.address.encode(), agent=visit.agent.encode())
 
 
 def _day(visit: Visit) -> date:

@@ -1,92 +1,181 @@
 """The edge: `/l/{code}` and `/aff/postback` as a raw ASGI application, in front of everything else.
 
-The one asynchronous entry point. A click is answered after its COMMIT (see `recorder`), and so is
-a postback (see `intake`).
-Here two GETs write: that is what short links and networks' calls are (docs/decisions).
+The one asynchronous entry point. A click is found in the link table, written to the journal, and
+answered once it is on disk (see `recording`); the way through `edge_protocol` is the same one with
+less ceremony. Here two GETs write: that is what short links and networks' calls are
+(docs/decisions).
 """
 
 import asyncio
-import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import lru_cache
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
 
-from flowlink.identity import clients
-from flowlink.kernel import clock, ids, settings
-from flowlink.partners.ids import PREFIX as PARTNER
-from flowlink.tracking import clicks, destinations, intake, origins, pages, postbacks, screening
-from flowlink.tracking.clicks import Stored, Visit
-from flowlink.tracking.intake import Intake
-from flowlink.tracking.models import Reason
-from flowlink.tracking.recorder import Recorder, Unavailable
-from flowlink.web import i18n
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = dict[bytes, bytes]
+from flowlink.kernel import clock
+from flowlink.tracking import (
+    click_record,
+    clickid,
+    clicks,
+    link_table,
+    origins,
+    pages,
+    routing,
+    screening,
+    shipping,
+    visits,
+    wiring,
+)
+from flowlink.tracking.edge_answers import RETRY, Headers, Receive, Scope, Send, page, redirect
+from flowlink.tracking.edge_postbacks import Inbox
+from flowlink.tracking.link_keeper import LinkKeeper
+from flowlink.tracking.link_source import SourceAway
+from flowlink.tracking.link_table import Found
+from flowlink.tracking.recording import Recording
+from flowlink.tracking.visits import Visitor
 
 LINK_PATH = "/l/"
 SHORT_HOST = "short_host"
 POSTBACK_PATH = "/aff/postback"
-_RETRY = (b"retry-after", b"5")
-_QUERY_MAX = 8 * 1024
-_BODY_MAX = 64 * 1024
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
-_POLICY = (
-    b"default-src 'none'; style-src 'self'; font-src 'self'; img-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_PAGE_HEADERS = (
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"accept-language, cookie"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", _POLICY),
-)
-
-
-class _Gone(Exception):
-    """The sender left in the middle of its request: half a postback says something else."""
+_STOP_S = 2.0
 
 
 class Edge:
-    """The application. It opens its connection with the first click, in the loop that serves it."""
+    """The application. What it needs it opens in the loop that serves it, at the latest with the
+    first click.
 
-    def __init__(self) -> None:
-        self._recorder: Recorder | None = None
-        self._intake: Intake | None = None
+    `ships`: whether it brings its journal to the database itself, on a thread.
+    """
+
+    def __init__(self, *, ships: bool = True) -> None:
+        self.ships = ships
+        self.keeper: LinkKeeper | None = None
+        self.recording: Recording | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._shipping: shipping.Shipping | None = None
+        self._inbox = Inbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["path"] == POSTBACK_PATH:
-            await self._postback(scope, receive, send)
+            await self._inbox.take(scope, receive, send)
         elif scope["type"] == "http":
             await self._link(scope, send)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether clicks can be taken at once, in the running loop."""
+        return self._opening is None and self.takes_clicks(asyncio.get_running_loop())
+
+    async def open(self) -> None:
+        """Load the links and open the journal, unless that is done.
+
+        :raises SourceAway:
+        """
+        if self.is_open:
+            return
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opening.done() or self._opening.get_loop() is not loop:
+            self._abandon()  # a server that starts anew has a new loop
+            self._opening = loop.create_task(self._open())
+        opening = self._opening
+        await asyncio.shield(opening)
+
+    async def open_early(self) -> None:
+        """Open before the first click asks for it, unless the source is away: then that one does.
+
+        What a process before this one left in its journal is shipped from now on.
+        """
+        with suppress(SourceAway):
+            await self.open()
+
     async def close(self) -> None:
-        """Finish the clicks at hand and leave the database."""
-        recorder, self._recorder = self._recorder, None
-        taking, self._intake = self._intake, None
-        if taking is not None and taking.loop is asyncio.get_running_loop():
-            await taking.close()
-        elif taking is not None:
-            taking.abandon()
-        if recorder is not None and recorder.loop is asyncio.get_running_loop():
-            await recorder.close()
-        elif recorder is not None:
-            recorder.abandon()
+        """Finish the clicks at hand, and bring them to where they are kept if that is soon done."""
+        await self._inbox.close()
+        opening = self._opening
+        if opening is not None and opening.get_loop() is asyncio.get_running_loop():
+            with suppress(SourceAway):
+                await opening
+        if not self.is_open:
+            self._abandon()
+            return
+        recording, keeper, shipper = self.recording, self.keeper, self._shipping
+        self.recording = self.keeper = self._shipping = None
+        assert recording is not None
+        assert keeper is not None
+        await recording.close()
+        await keeper.close()
+        if shipper is not None:
+            await asyncio.to_thread(shipper.close, patience_s=_STOP_S)
+
+    def takes_clicks(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether this loop has all that a click needs."""
+        return self.recording is not None and self.recording.loop is loop
+
+    def known(self, host: str, code: str) -> Found | None:
+        """The link of a code as far as the table has it."""
+        return None if self.keeper is None else self.keeper.table.find(host, code)
+
+    def domains(self) -> Mapping[str, bool]:
+        """All domains for short links, and whether each is open."""
+        return {} if self.keeper is None else self.keeper.table.domains
+
+    def click(
+        self, found: Found, visitor: Visitor, *, unix_ms: int, query: bytes
+    ) -> tuple[int, bytes]:
+        """A click's number, and the record to be kept."""
+        assert self.recording is not None
+        number = self.recording.number(unix_ms)
+        browser, place, referrer, reason = visitor
+        salt = self.recording.salt(number)
+        return number, click_record.packed(
+            reason=reason,
+            number=number,
+            visitor=clicks.visitor(salt, address=place.address, agent=browser.agent),
+            link=found.link,
+            partner=found.partner,
+            country=place.country,
+            origin=origins.seen(place.address, salt, query=query),
+            agent=browser.agent,
+            referrer=referrer,
+        )
+
+    async def _open(self) -> None:
+        screening.warm_up()
+        source = wiring.new_source()
+        keeper = LinkKeeper(source)
+        recording = Recording(
+            wiring.journals(),
+            source=source,
+            recorder=wiring.new_recorder(),
+            bounds=wiring.bounds(),
+        )
+        try:
+            await keeper.load()
+            await recording.open()
+        except BaseException:
+            await source.close()
+            self._opening = None
+            raise
+        keeper.follow()
+        if self.ships:
+            self._shipping = shipping.Shipping(wiring.journals(), new_store=wiring.new_store())
+        self.keeper, self.recording, self._opening = keeper, recording, None
+
+    def _abandon(self) -> None:
+        if self.recording is not None:
+            self.recording.abandon()
+        if self._shipping is not None:
+            self._shipping.close(patience_s=0)
+        self.recording = self.keeper = self._shipping = self._opening = None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                screening.warm_up()
+                await self.open_early()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.close()
@@ -95,78 +184,63 @@ class Edge:
 
     async def _link(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
-            await _page(scope, send, 405, pages.METHOD, (b"allow", b"GET, HEAD"))
+            await page(scope, send, 405, pages.METHOD, (b"allow", b"GET, HEAD"))
             return
+        now_ms = clock.unix_ms()
+        host = scope.get("state", {}).get(SHORT_HOST, "")
+        code = _code(scope["path"], host)
         try:
-            stored = await self._records().record(_visit(scope))
-        except Unavailable:
-            await _page(scope, send, 503, pages.LATER, _RETRY)
+            await self.open()
+            found = await self._found(host, code, unix_ms=now_ms)
+        except SourceAway:
+            await page(scope, send, 503, pages.LATER, RETRY)
             return
-        if stored is None:
-            await _page(scope, send, 404, pages.GONE)
-        else:
-            await _redirect(send, _location(stored, scope["query_string"]))
+        if found is None:
+            await page(scope, send, 404, pages.GONE)
+            return
+        assert self.recording is not None
+        headers: Headers = dict(scope["headers"])
+        peer = scope["client"][0] if scope.get("client") else ""
+        visitor = visits.visitor(scope["method"], headers, peer=peer)
+        number, record = self.click(found, visitor, unix_ms=now_ms, query=scope["query_string"])
+        await self.recording.keep(record)
+        await redirect(send, address(found, visitor, number=number, query=scope["query_string"]))
 
-    def _records(self) -> Recorder:
-        """The recorder of the running loop; a server that starts anew has a new loop."""
-        if self._recorder is None or self._recorder.loop is not asyncio.get_running_loop():
-            if self._recorder is not None:
-                self._recorder.abandon()
-            self._recorder = Recorder()
-        return self._recorder
+    async def _found(self, host: str, code: str, *, unix_ms: int) -> Found | None:
+        """The link of a code that leads somewhere; None, and counted, when there is none.
 
-    async def _postback(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in {"GET", "POST"}:
-            await _json(
-                send, 405, {"result": "rejected", "reason": "method"}, (b"allow", b"GET, POST")
-            )
-            return
-        if len(scope["query_string"]) > _QUERY_MAX:
-            await _json(send, 414, {"result": "rejected", "reason": "too_long"})
-            return
-        try:
-            body = await _body(receive) if scope["method"] == "POST" else b""
-        except _Gone:
-            return
-        if body is None:
-            await _json(send, 413, {"result": "rejected", "reason": "too_large"})
-            return
-        try:
-            result = await self._inbox().take(_request(scope, body))
-        except intake.Unavailable:
-            await _json(send, 503, {"result": "rejected", "reason": "unavailable"}, _RETRY)
-            return
-        status = 401 if result.reason == postbacks.WRONG_KEY else 200
-        await _json(send, status, result.answer())
-
-    def _inbox(self) -> Intake:
-        """The intake of the running loop; a server that starts anew has a new loop."""
-        if self._intake is None or self._intake.loop is not asyncio.get_running_loop():
-            if self._intake is not None:
-                self._intake.abandon()
-            self._intake = Intake()
-        return self._intake
+        :raises SourceAway: nobody can say whether there is one.
+        """
+        assert self.keeper is not None
+        today = _day(unix_ms)
+        if not code:
+            await self.keeper.count_miss(day=today, reason="malformed")
+            return None
+        found = await self.keeper.find(host, code)
+        if found is not None and found.is_live(unix_ms):
+            return found
+        reason = "unknown" if found is None else "expired" if found.live else "disabled"
+        await self.keeper.count_miss(day=today, reason=reason)
+        return None
 
 
-def _visit(scope: Scope) -> Visit:
-    headers: Headers = dict(scope["headers"])
-    host = scope.get("state", {}).get(SHORT_HOST, "")
-    agent = headers.get(b"user-agent", b"").decode("latin-1").replace("\x00", "").strip()
-    agent = agent[: screening.AGENT_LENGTH]
-    purpose = next((headers[name] for name in _PURPOSES if name in headers), b"")
-    reason: Reason = screening.screen(
-        method=scope["method"], agent=agent, purpose=purpose.decode("latin-1")
+def address(found: Found, visitor: Visitor, *, number: int, query: bytes) -> bytes:
+    """Where a click goes."""
+    token = clickid.seal(number, found.link, found.partner)
+    if found.parts and not query:
+        return token.join(found.parts)
+    target = found.target
+    destination = routing.choose(
+        target.routing,
+        destination=target.destination,
+        device=visitor.browser.device,
+        country=visitor.place.country,
+        number=number,
     )
-    return Visit(
-        code=_code(scope["path"], host),
-        host=host,
-        at=clock.now(),
-        address=_address(scope, headers),
-        agent=agent,
-        referrer=_host(headers.get(b"referer", b"").decode("latin-1")),
-        reason=reason,
-        paid_search=origins.paid_search(scope["query_string"]),
+    plain = link_table.location(
+        target, destination=destination, click_id=token.decode(), query=query.decode("latin-1")
     )
+    return plain.encode("ascii")
 
 
 def _code(path: str, host: str) -> str:
@@ -181,119 +255,8 @@ def _code(path: str, host: str) -> str:
     return code if _CODE.fullmatch(code) else ""
 
 
-def _location(stored: Stored, query: bytes) -> str:
-    target = stored.target
-    macros = {
-        "click_id": clicks.token_of(stored),
-        "link": target.code,
-        "base_url": settings.current().url,
-    }
-    if "{partner}" in stored.destination:
-        macros["partner"] = ids.public(PARTNER, target.partner_id)
-    return destinations.build(
-        stored.destination,
-        click_param=target.click_param,
-        macros=macros,
-        visitor_query=query.decode("latin-1"),
-    )
-
-
-def _address(scope: Scope, headers: Headers) -> str:
-    peer = scope["client"][0] if scope.get("client") else ""
-    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-    return _client(peer, forwarded[-400:], settings.current().trusted_proxies)
-
-
-@lru_cache(maxsize=10_000)
-def _client(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str:
-    return clients.network_of(clients.client_ip(peer, forwarded, trusted))
-
-
-@lru_cache(maxsize=10_000)
-def _whole(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str:
-    return clients.client_ip(peer, forwarded, trusted)
-
-
-@lru_cache(maxsize=10_000)
-def _host(referrer: str) -> str:
-    """The host that linked to us: more of the visitor's way is not ours to keep."""
-    try:
-        host = urlsplit(referrer[:1000]).hostname or ""
-    except ValueError:
-        return ""
-    return host.replace("\x00", "")[:253]
-
-
-def _request(scope: Scope, body: bytes) -> postbacks.PostbackIn:
-    headers: Headers = dict(scope["headers"])
-    peer = scope["client"][0] if scope.get("client") else ""
-    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-    return postbacks.PostbackIn(
-        method=scope["method"],
-        query=scope["query_string"].decode("latin-1"),
-        content_type=headers.get(b"content-type", b"").decode("latin-1")[:200],
-        body=body,
-        address=_whole(peer, forwarded[-400:], settings.current().trusted_proxies),
-    )
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body, or nothing when it is absurdly large."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _Gone
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > _BODY_MAX:
-            return None
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-async def _redirect(send: Send, location: str) -> None:
-    headers = [
-        (b"location", location.encode("ascii")),
-        (b"cache-control", b"no-store"),
-        (b"content-length", b"0"),
-    ]
-    await send({"type": "http.response.start", "status": 302, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _page(
-    scope: Scope, send: Send, status: int, kind: str, *extra: tuple[bytes, bytes]
-) -> None:
-    body = pages.page(kind, _language(dict(scope["headers"]), scope["query_string"]))
-    headers = [*_PAGE_HEADERS, *extra, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-def _language(headers: Headers, query: bytes) -> str:
-    asked = re.search(rb"(?:^|&)lang=([a-z]{2})(?:&|$)", query)
-    kept = re.search(rb"(?:^|;\s*)lang=([a-z]{2})(?:;|$)", headers.get(b"cookie", b""))
-    return i18n.negotiate(
-        asked=asked[1].decode() if asked else None,
-        kept=kept[1].decode() if kept else None,
-        accepted=headers.get(b"accept-language", b"").decode("latin-1")[:200],
-    )
-
-
-async def _json(
-    send: Send, status: int, answer: dict[str, str], *extra: tuple[bytes, bytes]
-) -> None:
-    body = json.dumps(answer).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"cache-control", b"no-store"),
-        (b"content-length", str(len(body)).encode()),
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _day(unix_ms: int) -> date:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).date()
 
 
 app = Edge()

@@ -8,7 +8,7 @@ and for all; whoever waits or comes later is told so and falls back (design: cli
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -72,7 +72,7 @@ class Journal:
         """
         return cls(await asyncio.to_thread(Writer, root, bounds=bounds), bounds=bounds)
 
-    def append(self, record: bytes) -> Awaitable[None]:
+    def append(self, record: bytes) -> "asyncio.Future[None]":
         """Write a record; awaiting the answer returns when it is on disk.
 
         A sender that is cancelled stays until its batch is down: it was written anyway.

@@ -1,6 +1,6 @@
 """Tables of click journals: how far each is kept, and what of one could not be."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Identity, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -46,3 +46,29 @@ class JournalRefusal(Base):
     record: Mapped[bytes]
     reason: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
+
+
+class Unrecorded(Base):
+    """How many clicks of a UTC day an edge sent on that could be kept nowhere."""
+
+    __tablename__ = "tracking_unrecorded"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    edge: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
+
+
+class EdgeState(Base):
+    """How an edge's journal stood when its shipper last looked."""
+
+    __tablename__ = "tracking_edge"
+
+    edge: Mapped[str] = mapped_column(Text, primary_key=True)
+    host: Mapped[str] = mapped_column(Text)
+    directory: Mapped[str] = mapped_column(Text)
+    backlog_bytes: Mapped[int] = mapped_column(BigInteger)
+    backlog_records: Mapped[int] = mapped_column(BigInteger)
+    oldest_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(Text)
+    seen_at: Mapped[datetime]

@@ -37,13 +37,21 @@ PAID_PARAMETERS = {
 
 def of(address: str, salt: bytes, *, paid_search: bool = False) -> int:
     """The number of a click from `address` (or from its IPv6 /64), on the day of `salt`."""
+    return _place(address, salt) | (_PAID_SEARCH if paid_search else 0)
+
+
+def seen(address: bytes, salt: bytes, *, query: bytes) -> int:
+    """The same as the edge has it: bytes off the wire."""
+    place = _place(address.decode(), salt)
+    return place | _PAID_SEARCH if query and paid_search(query) else place
+
+
+@lru_cache(maxsize=20_000)
+def _place(address: str, salt: bytes) -> int:
     if not is_public(address):
-        return _PAID_SEARCH if paid_search else 0
-    network = neighborhood(address)
-    marks = _KNOWN
-    marks |= _DATACENTER if in_datacenter(address) else 0
-    marks |= _PAID_SEARCH if paid_search else 0
-    where = _hashed("network", salt, network, _NETWORK_BITS)
+        return 0
+    marks = _KNOWN | (_DATACENTER if in_datacenter(address) else 0)
+    where = _hashed("network", salt, neighborhood(address), _NETWORK_BITS)
     who = _hashed("address", salt, address, _ADDRESS_BITS)
     return (where << _ADDRESS_BITS | who) << _MARK_BITS | marks
 

@@ -1,29 +1,29 @@
-"""Natural group commit for clicks: a batch starts when the one before it is on disk.
+"""Clicks straight into PostgreSQL, for when there is no journal: a batch when the last is down.
 
-One connection of its own, reopened after the database was away. A visit is acknowledged after the
-COMMIT that holds its click; when that cannot be known, it is refused. (Part of the edge: async.)
+One connection of its own, reopened after the database was away. A click is acknowledged after the
+COMMIT that holds it; when that cannot be known, it is refused. (Part of the edge: async.)
 """
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, date
+from datetime import date
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from flowlink.kernel import db, logs
 from flowlink.tracking import clickid, clicks
-from flowlink.tracking.clicks import Memory, Stored, Visit
+from flowlink.tracking.clicks import Memory, Row
 
 _BATCH = 500
 _WAITING_MAX = 5_000
 _TIMEOUTS = "-c statement_timeout=5s -c lock_timeout=3s"
 
-Waiting = tuple[Visit, asyncio.Future[Stored | None]]
+Waiting = tuple[Row, asyncio.Future[None]]
 
 
 class Unavailable(Exception):
-    """The click could not be written down, so it was not answered."""
+    """The click could not be written down."""
 
 
 class _Uncertain(Exception):
@@ -38,21 +38,20 @@ class Recorder:
         self._waiting: list[Waiting] = []
         self._worker: asyncio.Task[None] | None = None
         self._connection: psycopg.AsyncConnection | None = None
-        self._maker: clickid.Maker | None = None
         self._memory = Memory()
 
-    async def record(self, visit: Visit) -> Stored | None:
-        """Store a visit, or count it as a miss; returns once that is on disk.
+    async def record(self, row: Row) -> None:
+        """Store a click; returns once that is on disk.
 
-        :raises Unavailable: the database is away, or too many visits wait already.
+        :raises Unavailable: the database is away, or too many clicks wait already.
         """
         if len(self._waiting) >= _WAITING_MAX:
             raise Unavailable
-        answer: asyncio.Future[Stored | None] = self.loop.create_future()
-        self._waiting.append((visit, answer))
+        answer: asyncio.Future[None] = self.loop.create_future()
+        self._waiting.append((row, answer))
         if self._worker is None:
             self._worker = self.loop.create_task(self._work())
-        return await answer
+        await answer
 
     async def close(self) -> None:
         """Finish what waits, then leave the database."""
@@ -81,9 +80,10 @@ class Recorder:
 
     async def _settle(self, batch: Sequence[Waiting]) -> None:
         """Answer everybody in the batch. One row that PostgreSQL refuses spoils only its own."""
-        outcomes: Sequence[Stored | None] | None = None
+        stored = False
         try:
-            outcomes = await self._stored([visit for visit, _ in batch])
+            await self._stored([row for row, _ in batch])
+            stored = True
         except (psycopg.OperationalError, _Uncertain) as error:
             logs.get().warning("clicks refused", count=len(batch), error=str(error)[:200])
         except psycopg.Error as error:
@@ -93,32 +93,30 @@ class Recorder:
                     await self._settle([one])
                 return
         finally:  # whatever happened, nobody may wait for ever
-            for index, (_, answer) in enumerate(batch):
-                if outcomes is None:
+            for _, answer in batch:
+                if not stored:
                     _refuse(answer)
                 elif not answer.done():
-                    answer.set_result(outcomes[index])
+                    answer.set_result(None)
 
-    async def _stored(self, visits: Sequence[Visit]) -> list[Stored | None]:
+    async def _stored(self, rows: Sequence[Row]) -> None:
         """Commit the batch, once more on a fresh connection if the old one turned out dead."""
         try:
-            return await self._committed(visits)
+            return await self._committed(rows)
         except psycopg.OperationalError:
             await self._drop()
         try:
-            return await self._committed(visits)
+            return await self._committed(rows)
         except psycopg.OperationalError:
             await self._drop()
             raise
 
-    async def _committed(self, visits: Sequence[Visit]) -> list[Stored | None]:
-        connection, maker = await self._open()
-        for day in {visit.at.astimezone(UTC).date() for visit in visits} - self._memory.days:
+    async def _committed(self, rows: Sequence[Row]) -> None:
+        connection = await self._open()
+        for day in {clickid.at(row.number).date() for row in rows} - self._memory.days:
             await self._ensure_partition(connection, day)
         try:
-            outcomes = await self._run(
-                connection, clicks.record(visits, maker=maker, memory=self._memory)
-            )
+            await self._run(connection, clicks.insert(rows, memory=self._memory))
         except psycopg.Error:
             self._memory = Memory()
             if not connection.closed:
@@ -129,32 +127,24 @@ class Recorder:
         except psycopg.Error as error:
             await self._drop()
             raise _Uncertain(str(error)) from error
-        return outcomes
 
-    async def _run(
-        self, connection: psycopg.AsyncConnection, steps: clicks.Steps[list[Stored | None]]
-    ) -> list[Stored | None]:
+    async def _run(self, connection: psycopg.AsyncConnection, steps: clicks.Steps[None]) -> None:
         try:
             query, params = next(steps)
             while True:
                 cursor = await connection.execute(query.encode(), params)
                 rows = await cursor.fetchall() if cursor.description else []
                 query, params = steps.send(rows)
-        except StopIteration as stopped:
-            outcomes: list[Stored | None] = stopped.value
-            return outcomes
+        except StopIteration:
+            return
 
-    async def _open(self) -> tuple[psycopg.AsyncConnection, clickid.Maker]:
-        if self._connection is None or self._maker is None:
+    async def _open(self) -> psycopg.AsyncConnection:
+        if self._connection is None:
             given = conninfo_to_dict(db.dsn())
             options = f"{given.pop('options', '')} {_TIMEOUTS}"
             conninfo = make_conninfo("", **given, options=options, application_name="flowlink-edge")
             self._connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=3)
-            row = await (await self._connection.execute(clicks.NODE)).fetchone()
-            await self._connection.commit()
-            assert row is not None
-            self._maker = self._maker or clickid.Maker(int(row[0]))
-        return self._connection, self._maker
+        return self._connection
 
     async def _ensure_partition(self, connection: psycopg.AsyncConnection, day: date) -> None:
         """Make the day's partition. Without it clicks go to the default one: go on regardless."""
@@ -173,6 +163,6 @@ class Recorder:
             await connection.close()
 
 
-def _refuse(answer: asyncio.Future[Stored | None]) -> None:
+def _refuse(answer: asyncio.Future[None]) -> None:
     if not answer.done():
         answer.set_exception(Unavailable())

@@ -17,7 +17,7 @@ from flowlink.tracking import segment as files
 from flowlink.tracking.journal_reader import Batch, Reader, Replaced, extent_of
 from flowlink.tracking.segment import Position, Taken
 
-_LOCK = "shipping"
+LOCK = "shipping"
 
 
 class Away(Exception):
@@ -58,11 +58,12 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast: a batch each `beat_s`, unless they are full; longer pauses while nothing works;
-    a look for new journals each `look_s`.
+    """How fast: a batch each `beat_s`, unless they are full, and a first one within `idle_s`;
+    longer pauses while nothing works; a look for new journals each `look_s`.
     """
 
     beat_s: float = 0.05
+    idle_s: float = 0.02
     records_max: int = 5_000
     look_s: float = 1.0
     retry_s: float = 0.1
@@ -100,6 +101,7 @@ class Shipper:
         self._pace = pace or Pace()
         self._reader: Reader | None = None
         self._records_max = self._pace.records_max
+        self._moved = False
         self.progress = Progress()
 
     def run(self, stop: threading.Event) -> None:
@@ -107,7 +109,7 @@ class Shipper:
         wait_s = 0.0
         while not stop.wait(wait_s):
             try:
-                with files.held(self._directory / _LOCK):
+                with files.held(self._directory / LOCK):
                     self._run(stop)
             except Taken:
                 wait_s = self._pace.retry_s_max
@@ -127,7 +129,8 @@ class Shipper:
                 continue
             retry_s = self._pace.retry_s
             if not more:
-                stop.wait(max(self._pace.beat_s - (monotonic() - began), 0))
+                beat_s = self._pace.beat_s if self._moved else self._pace.idle_s
+                stop.wait(max(beat_s - (monotonic() - began), 0))
 
     def step(self) -> bool:
         """Ship one batch; whether there is likely more at once.
@@ -142,7 +145,8 @@ class Shipper:
         before = self._reader.position
         batch = self._reader.read(records_max=self._records_max)
         more = len(batch.records) == self._records_max
-        if batch.position != before:
+        self._moved = batch.position != before
+        if self._moved:
             try:
                 self._hand_over(batch, before)
             except (Moved, _TooMuch):
@@ -150,6 +154,10 @@ class Shipper:
                 more = True
         self._succeeded()
         return more
+
+    def close(self) -> None:
+        """Leave the journal, after steps of one's own."""
+        self._forget()
 
     def _hand_over(self, batch: Batch, before: Position) -> None:
         try:

@@ -15,7 +15,7 @@ from flowlink.identity import service as identity
 from flowlink.identity.models import Role
 from flowlink.kernel import clock, db, jobs, worker
 from flowlink.payouts import ids
-from flowlink.tracking import edge, intake
+from flowlink.tracking import intake, visits
 from flowlink.tracking.postbacks import PostbackIn
 from tests.conftest import Live
 from tests.factories import Person, balance, make_operator, make_partner, sign_in
@@ -115,7 +115,7 @@ def test_padding_does_not_hide_where_a_click_comes_from() -> None:
     claim = "x" * 385 + ", 198.51.100.77"
     headers = {b"x-forwarded-for": f"{claim}, 203.0.113.9".encode()}
 
-    assert edge._address({"client": ("127.0.0.1", 1)}, headers) == "203.0.113.9"
+    assert visits.visitor("GET", headers, peer="127.0.0.1").place.address == b"203.0.113.9"
 
 
 @pytest.mark.usefixtures("database")

@@ -15,7 +15,7 @@ MAY_COMMIT = {
     "flowlink/kernel/migrate.py",
     "flowlink/kernel/jobs.py",
     "flowlink/tracking/recorder.py",
-    "flowlink/tracking/edge.py",
+    "flowlink/tracking/link_source.py",
 }
 ENDINGS = {"commit", "rollback", "with_for_update", "begin", "begin_nested"}
 LOCKS = re.compile(r"FOR (NO KEY )?UPDATE|pg_(try_)?advisory|LOCK TABLE", re.IGNORECASE)

@@ -1,5 +1,6 @@
 """Makers of partners, links, visits and postbacks, committed where the edge can see them."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from flowlink.identity.ids import UserId
 from flowlink.kernel import clock, db
 from flowlink.partners import service as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.tracking import clicks, networks, service
+from flowlink.tracking import clicks, networks, service, shipping, wiring
 from flowlink.tracking.clicks import Visit
 from flowlink.tracking.models import Link, Reason
 
@@ -72,9 +73,23 @@ def rows(session: Session, query: str, **params: object) -> list[tuple[object, .
 
 
 def ask(query: str, **params: object) -> list[tuple[object, ...]]:
-    """The same, in a transaction of its own."""
+    """The same, in a transaction of its own, once all clicks that were answered are there."""
+    flush()
     with db.read() as session:
         return rows(session, query, **params)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that others were told of a moment ago."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def flush() -> None:
+    """Wait until what the journals hold is stored."""
+    assert shipping.flush(wiring.journals(), new_store=wiring.new_store(), patience_s=20) == 0
 
 
 def make_click(session: Session, shop: Shop, at: datetime) -> str:

@@ -23,10 +23,10 @@ from flowlink.tracking.journal_reader import Reader
 from flowlink.tracking.journal_writer import Bounds, Writer
 from flowlink.tracking.segment import START
 from flowlink.tracking.shipper import Moved, Pace, Shipper, backlog
+from tests.tracking.edges import kill_family
 from tests.tracking.journal_process import ship_for_ever
 from tests.tracking.journals import patch, segments, written
 from tests.tracking.makers import BROWSER, ask
-from tests.tracking.test_durability import kill_server
 
 BOUNDS = Bounds(segment_bytes=128 * 1024, batch_bytes_max=32 * 1024, free_bytes_min=0)
 FAST = Pace(beat_s=0.002, records_max=300, retry_s=0.02, retry_s_max=0.1)
@@ -195,7 +195,7 @@ def test_nothing_is_lost_or_doubled_when_the_database_is_killed(
         thread.start()
     for _ in range(3):
         stop.wait(0.3 + secrets.randbelow(300) / 1000)
-        kill_server(postgres_durable.pid)
+        kill_family(postgres_durable.pid)
         stop.wait(0.2)
         postgres_durable.start()
     quiet.set()

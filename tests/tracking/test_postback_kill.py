@@ -12,8 +12,8 @@ import pytest
 
 from flowlink.kernel import clock, db
 from flowlink.kernel.postgres import EmbeddedPostgres
+from tests.tracking.edges import edge_role, kill_family
 from tests.tracking.makers import Shop, ask, committed_shop, make_click, postback
-from tests.tracking.test_durability import edge_process, kill_server
 
 SENDERS = 24
 
@@ -88,8 +88,8 @@ def senders(postgres_durable: EmbeddedPostgres, shared: str) -> Iterator[Senders
 def test_no_answered_postback_is_lost_or_doubled_when_the_edge_is_killed(
     postgres_durable: EmbeddedPostgres, senders: Senders, tmp_path: Path
 ) -> None:
-    with edge_process(postgres_durable.url(), tmp_path) as (url, process):
-        senders.run(url, seconds=2.5, after=2.0, then=process.kill)
+    with edge_role(postgres_durable.url(), tmp_path) as role:
+        senders.run(role.url, seconds=2.5, after=2.0, then=role.kill)
 
     assert senders.broken > 0
     senders.check()
@@ -99,13 +99,13 @@ def test_no_answered_postback_is_lost_or_doubled_when_the_database_is_killed(
     postgres_durable: EmbeddedPostgres, senders: Senders, tmp_path: Path
 ) -> None:
     def kill() -> None:
-        kill_server(postgres_durable.pid)
+        kill_family(postgres_durable.pid)
         time.sleep(0.7)
 
-    with edge_process(postgres_durable.url(), tmp_path) as (url, _):
-        senders.run(url, seconds=3.0, after=1.5, then=kill)
+    with edge_role(postgres_durable.url(), tmp_path) as role:
+        senders.run(role.url, seconds=3.0, after=1.5, then=kill)
         postgres_durable.start()
-        senders.run(url, seconds=2.0, after=0, then=lambda: None)
+        senders.run(role.url, seconds=2.0, after=0, then=lambda: None)
 
     assert set(senders.answers) == {"200", "503"}
     db.connect(postgres_durable.url())

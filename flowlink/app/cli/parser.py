@@ -53,6 +53,7 @@ def _roles(add: Add) -> None:
     for role in (up, web, edge):
         role.add_argument("--host", default="127.0.0.1", help="address to listen on")
         role.add_argument("--port", type=_port, help="port to listen on (8000)")
+    edge.add_argument("--processes", type=_count, default=1, help="how many answer (1)")
     add("worker", "serve:worker", "run jobs, the schedule and the outbox")
 
 
@@ -115,6 +116,10 @@ def _tracking(add: Add, commands: Any) -> None:
     for spanned in (export, rebuild):
         spanned.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC)")
         spanned.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC)")
+    journals = _group(commands, "journal", "clicks on their way to the database")
+    add("list", "journal:list_journals", "say how each journal stands", journals)
+    accept = add("accept", "journal:accept_journal", "take in a replaced journal", journals)
+    accept.add_argument("directory", type=Path, metavar="DIRECTORY")
     links = _group(commands, "links", "short links")
     taken = add("import", "tracking:import_links", "make links of another shortener's CSV", links)
     taken.add_argument("file", type=Path, metavar="FILE")
@@ -140,6 +145,12 @@ def _payouts(add: Add, commands: Any) -> None:
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
     return int(text)
 
 

@@ -21,15 +21,23 @@ def web(arguments: Namespace) -> None:
     """Serve everything that is asked over HTTP."""
     from flowlink.app import web as application
 
-    _serve(arguments, application.create_app)
+    _serve(arguments, lambda: application.create_app(opens_edge=True))
 
 
 def edge(arguments: Namespace) -> None:
     """Serve short links and postbacks alone."""
-    from flowlink.app.hosts import ShortHosts
-    from flowlink.tracking import edge as clicks
+    from flowlink.app import edge_processes
+    from flowlink.kernel import db
 
-    _serve(arguments, lambda: ShortHosts(clicks.app))
+    data, loaded = opening.load(arguments)
+    port = loaded.port if arguments.port is None else arguments.port
+    listeners = server.share(arguments.host, port, arguments.processes)
+    chosen = listeners[0].getsockname()[1]
+    with opening.database(arguments, port=chosen), edge_processes.alone(data, chosen):
+        url = db.engine().url.render_as_string(hide_password=False)
+        db.disconnect()  # each process has connections of its own
+        say(f"flowlink listens on {arguments.host}:{chosen}")
+        edge_processes.serve(listeners, url)
 
 
 def worker(arguments: Namespace) -> None:

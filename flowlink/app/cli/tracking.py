@@ -21,9 +21,13 @@ from flowlink.tracking import (
     postbacks,
     presets,
     recount,
+    shipping,
+    wiring,
 )
 from flowlink.tracking.importers import Format
 from flowlink.tracking.models import Network, Result
+
+_FLUSH_S = 30.0
 
 
 def try_postback(arguments: Namespace) -> int:
@@ -66,12 +70,20 @@ def add_network(arguments: Namespace) -> None:
 
 
 def export_clicks(arguments: Namespace) -> None:
-    """Write one row a click; whole days in UTC, both ends included."""
+    """Write one row a click; whole days in UTC, both ends included.
+
+    What the journals of this machine hold is brought in first.
+    """
     if arguments.out.suffix not in clicks_export.FORMS:
         raise Failed(f"name a file that ends in {' or '.join(clicks_export.FORMS)}")
     since = _day(arguments.since) if arguments.since else clickid.EPOCH
     until = _day(arguments.until) + timedelta(days=1) if arguments.until else None
     with opening.database(arguments):
+        waiting = shipping.flush(
+            wiring.journals(), new_store=wiring.new_store(), patience_s=_FLUSH_S
+        )
+        if waiting:
+            note(f"{waiting} clicks still wait in a journal (see flowlink journal list)")
         try:
             count = clicks_export.write(arguments.out, since=since, until=until)
         except OSError as error:

@@ -1,0 +1,95 @@
+"""What a person decides about journals: a directory that is not the one that the database knows.
+
+Its shipper stops, because nobody can tell from the position alone what is stored already. The
+clicks can: each has a number of its own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from flowlink.tracking import click_record, clickid, clicks, segment as files, shipper
+from flowlink.tracking.click_record import Unreadable
+from flowlink.tracking.clicks import Memory, Row
+from flowlink.tracking.journal_models import EdgeState, JournalPosition
+from flowlink.tracking.journal_reader import Reader
+from flowlink.tracking.models import Click
+from flowlink.tracking.segment import START, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a journal had: clicks that were new, that were stored already, and unreadable ones."""
+
+    stored: int
+    known: int
+    unreadable: int
+
+
+def accept(session: Session, *, directory: Path) -> Accepted:
+    """Store what of this journal is not stored yet, and go on from its end.
+
+    One transaction: all of it or nothing.
+
+    :raises segment.Taken: a shipper is at it; stop it first.
+    """
+    edge = files.edge_of(directory)
+    memory, stored, known, unreadable = Memory(), 0, 0, 0
+    with files.held(directory / shipper.LOCK):
+        session.execute(delete(JournalPosition).where(JournalPosition.edge == edge))
+        reader = Reader(directory, position=START)
+        try:
+            while (batch := reader.read()).records:
+                rows, bad = _rows(batch.records)
+                fresh = _fresh(session, rows)
+                _keep(session, fresh, memory)
+                stored += len(fresh)
+                known += len(rows) - len(fresh)
+                unreadable += bad
+            _settle(session, edge, reader.position)
+        finally:
+            reader.close()
+    return Accepted(stored, known, unreadable)
+
+
+def _rows(records: list[bytes]) -> tuple[list[Row], int]:
+    rows = []
+    for record in records:
+        try:
+            rows.append(click_record.unpack(record))
+        except Unreadable:
+            continue
+    return rows, len(records) - len(rows)
+
+
+def _fresh(session: Session, rows: list[Row]) -> list[Row]:
+    if not rows:
+        return []
+    numbers = [row.number for row in rows]
+    between = Click.id.between(min(numbers), max(numbers))
+    known = set(session.scalars(select(Click.id).where(between)))
+    return [row for row in rows if row.number not in known]
+
+
+def _keep(session: Session, rows: list[Row], memory: Memory) -> None:
+    if not rows:
+        return
+    for day in sorted({clickid.at(row.number).date() for row in rows}):
+        session.connection().exec_driver_sql(clicks.PARTITION, {"day": day})
+    clicks.run(session, clicks.insert(rows, memory=memory))
+
+
+def _settle(session: Session, edge: str, position: Position) -> None:
+    session.execute(delete(EdgeState).where(EdgeState.edge == edge))
+    if position != START:
+        session.add(
+            JournalPosition(
+                edge=edge,
+                segment=position.segment,
+                byte_offset=position.offset,
+                sequence=position.sequence,
+            )
+        )
+        session.flush()

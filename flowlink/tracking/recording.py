@@ -1,0 +1,184 @@
+"""How an edge keeps clicks: in its journal; else straight in PostgreSQL; else it counts them.
+
+What a click needs beside the request is here before the request is: the number's node, the salts
+of today and tomorrow. Nothing in here ever fails a visitor (design: clicks and links, 9).
+(Part of the edge: async.)
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from flowlink.kernel import clock, logs
+from flowlink.tracking import click_record, clickid
+from flowlink.tracking.journal import Journal, JournalBusy, JournalFailed
+from flowlink.tracking.journal_writer import Bounds
+from flowlink.tracking.link_source import SALT_BYTES, Source, SourceAway
+from flowlink.tracking.recorder import Recorder, Unavailable
+
+_EPOCH_DAY = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a visitor waits for the second way, and how often the first is tried again."""
+
+    direct_s: float = 3.0
+    reopen_s: float = 5.0
+    salts_s: float = 60.0
+    report_s: float = 1.0
+
+
+class Recording:
+    """Bound to the event loop it was made in. `unrecorded` counts since the start."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        source: Source,
+        recorder: Recorder,
+        bounds: Bounds,
+        patience: Patience | None = None,
+    ) -> None:
+        self._root = root
+        self._source = source
+        self._recorder = recorder
+        self._bounds = bounds
+        self._patience = patience or Patience()
+        self._salts: Mapping[int, bytes] = {}
+        self._unreported = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._maker: clickid.Maker | None = None
+        self.loop = asyncio.get_running_loop()
+        self.edge = ""
+        self.journal: Journal | None = None
+        self.unrecorded = 0
+        self.direct = 0
+
+    async def open(self) -> None:
+        """Get everything that a click will need. A disk that fails now is tried again later.
+
+        :raises SourceAway: so there is no number to tell our clicks from others'.
+        """
+        self._maker = clickid.Maker(await self._source.node())
+        await self._renew_salts()
+        await self._open_journal()
+        self._tasks = [
+            asyncio.create_task(self._now_and_then(self._patience.salts_s, self._renew_salts)),
+            asyncio.create_task(self._now_and_then(self._patience.reopen_s, self._reopen)),
+            asyncio.create_task(self._now_and_then(self._patience.report_s, self._report)),
+        ]
+
+    async def close(self) -> None:
+        """Finish the clicks at hand."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        if self.journal is not None:
+            await self.journal.close()
+        await self._recorder.close()
+        with suppress(SourceAway):
+            await self._report()
+
+    def abandon(self) -> None:
+        """Let go from outside the loop, which is gone."""
+        if self.journal is not None:
+            self.journal.abandon()
+        self._recorder.abandon()
+
+    def number(self, unix_ms: int) -> int:
+        """The number of a click at this moment."""
+        assert self._maker is not None, "open() comes first"
+        return self._maker.next_at(unix_ms)
+
+    def salt(self, number: int) -> bytes:
+        """The salt of the click's day; one of our own while the day's cannot be had."""
+        day = clickid.day(number)
+        salt = self._salts.get(day)
+        if salt is None:
+            salt = secrets.token_bytes(SALT_BYTES)
+            self._salts = {**self._salts, day: salt}
+        return salt
+
+    def append(self, record: bytes) -> "asyncio.Future[None] | None":
+        """Write a click's record to the journal: what to await. None: it has to go another way."""
+        if self.journal is None:
+            return None
+        try:
+            return self.journal.append(record)
+        except (JournalFailed, JournalBusy):
+            return None
+
+    async def keep(self, record: bytes) -> None:
+        """Keep a click in the best way there is; returns when it is kept, or counted as lost."""
+        landing = self.append(record)
+        if landing is not None:
+            try:
+                await landing
+            except JournalFailed:
+                pass
+            else:
+                return
+        await self.rescue(record)
+
+    async def rescue(self, record: bytes) -> None:
+        """Keep a click that the journal has not, straight in PostgreSQL, or count it as lost.
+
+        One that is committed after we gave up on it counts as lost and is stored all the same.
+        """
+        try:
+            async with asyncio.timeout(self._patience.direct_s):
+                await self._recorder.record(click_record.unpack(record))
+            self.direct += 1
+        except (Unavailable, TimeoutError):
+            self.unrecorded += 1
+            self._unreported += 1
+
+    async def _open_journal(self) -> None:
+        try:
+            self.journal = await Journal.open(self._root, bounds=self._bounds)
+            self.edge = self.journal.edge
+        except OSError as error:
+            logs.get().error("no journal", directory=str(self._root), error=str(error)[:200])
+
+    async def _reopen(self) -> None:
+        """Try for a fresh journal, in files of its own, after the last one failed."""
+        if self.journal is None or self.journal.failed is not None:
+            self.journal = None
+            await self._open_journal()
+
+    async def _renew_salts(self) -> None:
+        """Today's and tomorrow's salts, and of no other day any more."""
+        today = clock.now().astimezone(UTC).date()
+        days = (today, today + timedelta(days=1))
+        found = await self._source.salts(days)
+        self._salts = {(day - _EPOCH_DAY).days: salt for day, salt in found.items()}
+
+    async def _report(self) -> None:
+        """Write down how many clicks were lost, as soon as there is somebody to tell."""
+        count, self._unreported = self._unreported, 0
+        if not count:
+            return
+        logs.get().error("clicks unrecorded", count=count)
+        now: datetime = clock.now()
+        day = now.astimezone(UTC).date()
+        try:
+            await self._source.count_unrecorded(
+                day=day, edge=self.edge or str(self._root), count=count, at=now
+            )
+        except SourceAway:
+            self._unreported += count
+            raise
+
+    async def _now_and_then(self, seconds: float, call: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            with suppress(SourceAway):
+                await call()
