@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from flowlink.identity.models import User
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.policy import Policy
-from flowlink.partners import letters, service as partners
+from flowlink.partners import bans, letters, service as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.risk import service as risk, verdicts
@@ -139,7 +139,7 @@ def _do(session: Session, partner_id: PartnerId, wish: Wish, who: Who) -> bool:
             _decide(session, partner_id, wish, who)
         else:
             _restrain(session, partner_id, wish, who)
-    except (partners.AlreadyDecided, risk.NotOnHold):
+    except (partners.AlreadyDecided, risk.NotOnHold, bans.AlreadyClosed):
         return False
     return True
 
@@ -175,6 +175,7 @@ def _restrain(session: Session, partner_id: PartnerId, wish: Wish, who: Who) -> 
             session,
             partner_id=partner_id,
             reason=reason,
+            evidence={"placed": "by hand"},
             actor=actor,
             now=now,
             policy=who.policy,
