@@ -16,7 +16,7 @@ from flowlink.partners import groups, ids as partner_ids, letters
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import PartnerStatus
 from flowlink.web import csv, lists
-from flowlink.web.forms import Line, Paragraph
+from flowlink.web.forms import CheckboxField, Line, Paragraph
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Search
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
@@ -24,9 +24,10 @@ from flowlink.web.sessions import Db
 router = APIRouter()
 
 PARTNERS = "/admin/partners"
-PartnerFilter = Annotated[str, Query(pattern="^(|pending|active|closed)$")]
-HoldFilter = Annotated[str, Query(pattern="^(|yes|no)$")]
-GroupFilter = Annotated[str, Query(max_length=64)]
+StatusFilter = Annotated[str, Field(pattern="^(|pending|active|closed)$")]
+HoldFilter = Annotated[str, Field(pattern="^(|yes|no)$")]
+GroupFilter = Annotated[str, Field(max_length=64)]
+Count = Annotated[int, Query(ge=0, le=CHOSEN_MAX)]
 
 
 class ActForm(BaseModel):
@@ -44,7 +45,19 @@ class ActForm(BaseModel):
         return [partner_ids.parse(text) for text in dict.fromkeys(self.partner)]
 
     def wish(self) -> Wish:
-        return Wish(self.act, self.reason, self.subject, self.body, self.once)
+        """What a page sends twice has the same `once`; who sends none means each time."""
+        once = self.once or str(uuid4())
+        return Wish(self.act, self.reason, self.subject, self.body, once)
+
+
+class PreviewForm(ActForm):
+    """The ticked partners, or everyone whom the list's filters match."""
+
+    everyone: CheckboxField = False
+    q: Line = ""
+    status: StatusFilter = ""
+    group: GroupFilter = ""
+    hold: HoldFilter = ""
 
 
 @router.get(PARTNERS)
@@ -52,12 +65,15 @@ def partners(
     request: Request,
     session: Db,
     q: Search = "",
-    status: PartnerFilter = "",
+    status: StatusFilter = "",
     group: GroupFilter = "",
     hold: HoldFilter = "",
     cursor: Cursor = None,
+    did: Act | None = None,
+    done: Count = 0,
+    left: Count = 0,
 ) -> Response:
-    """Those who earn, newest first."""
+    """Those who earn, newest first; and what was just done to so many of them."""
     found = people.partner_lines(
         session,
         now=clock.now(),
@@ -72,6 +88,8 @@ def partners(
         groups=groups.all_groups(session),
         shown={"status": status, "group": group, "hold": hold},
         q=q,
+        deed={"act": str(did), "done": done, "left": left} if did else None,
+        chosen_max=CHOSEN_MAX,
     )
 
 
@@ -79,7 +97,7 @@ def partners(
 def partners_csv(
     session: Db,
     q: Search = "",
-    status: PartnerFilter = "",
+    status: StatusFilter = "",
     group: GroupFilter = "",
     hold: HoldFilter = "",
 ) -> Response:
@@ -105,9 +123,13 @@ def partners_csv(
 
 
 @router.post("/admin/partners/preview")
-def preview(request: Request, session: Db, form: Annotated[ActForm, Form()]) -> Response:
+def preview(request: Request, session: Db, form: Annotated[PreviewForm, Form()]) -> Response:
     """What would happen to each of the chosen. Changes nothing."""
-    fates = partner_acts.preview(session, chosen=form.chosen(), wish=form.wish())
+    chosen = form.chosen()
+    if form.everyone:
+        wanted = _wanted(form.q, form.status, form.group, form.hold)
+        chosen = partner_acts.everyone(session, wanted=wanted)
+    fates = partner_acts.preview(session, chosen=chosen, wish=form.wish())
     return page(
         request, "insights/partners_preview.html", fates=fates, form=form, once=str(uuid4())
     )
@@ -115,9 +137,10 @@ def preview(request: Request, session: Db, form: Annotated[ActForm, Form()]) -> 
 
 @router.post("/admin/partners/act")
 def act(session: Db, actor: Operator, form: Annotated[ActForm, Form()]) -> Response:
-    """Do it to all whom it fits."""
-    _carry_out(session, form.chosen(), form.wish(), actor)
-    return see_other(PARTNERS)
+    """Do it to all whom it fits, and say to how many it did."""
+    chosen = form.chosen()
+    done = _carry_out(session, chosen, form.wish(), actor)
+    return see_other(f"{PARTNERS}?did={form.act}&done={done}&left={len(chosen) - done}")
 
 
 @router.get("/admin/partners/{partner_id}")
@@ -139,9 +162,9 @@ def act_on_one(
     return see_other(f"{PARTNERS}/{partner_id}")
 
 
-def _carry_out(session: Session, chosen: list[PartnerId], wish: Wish, actor: Operator) -> None:
+def _carry_out(session: Session, chosen: list[PartnerId], wish: Wish, actor: Operator) -> int:
     now = clock.now()
-    partner_acts.carry_out(
+    return partner_acts.carry_out(
         session,
         chosen=chosen,
         wish=wish,

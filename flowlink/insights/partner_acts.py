@@ -9,6 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.identity.models import User
+from flowlink.insights import people
+from flowlink.insights.people import Wanted
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.policy import Policy
 from flowlink.partners import bans, letters, service as partners
@@ -37,6 +39,11 @@ class NothingChosen(Invalid):
     field = "partner"
 
 
+class TooMany(Invalid):
+    message = "More than %(max)s partners match. Narrow the search."
+    field = "everyone"
+
+
 @dataclass(frozen=True)
 class Wish:
     """What shall be done, and what it says. `once` names the form: sent twice, it acts once."""
@@ -63,6 +70,17 @@ class Fate:
     email: str
     on_hold: bool
     fits: bool
+
+
+def everyone(session: Session, *, wanted: Wanted) -> list[PartnerId]:
+    """All whom these filters match.
+
+    :raises TooMany: more than one act may concern.
+    """
+    found = people.matching(session, wanted=wanted, limit=CHOSEN_MAX + 1)
+    if len(found) > CHOSEN_MAX:
+        raise TooMany(max=CHOSEN_MAX)
+    return found
 
 
 def preview(session: Session, *, chosen: Sequence[PartnerId], wish: Wish) -> Sequence[Fate]:

@@ -121,6 +121,14 @@ def partner_lines(
     ]
 
 
+def matching(session: Session, *, wanted: Wanted, limit: int) -> list[PartnerId]:
+    """The newest first."""
+    rows = select(Partner.id).join(User, User.id == Partner.user_id).where(*_matches(wanted))
+    return [
+        PartnerId(key) for key in session.scalars(rows.order_by(Partner.id.desc()).limit(limit))
+    ]
+
+
 def _matches(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     if wanted.query:
         columns = (User.email, Partner.handle, Partner.alias)
