@@ -1,10 +1,13 @@
 """Console pages of what waits for a person, and of the click journals."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from flowlink.insights import desk, losses
-from flowlink.insights.desk import Wait
+from flowlink.insights.desk import HOUR, Wait
+from flowlink.insights.desk_queues import KINDS
 from flowlink.kernel import clock
 from flowlink.partners.deps import wants_json
 from flowlink.web import csv, lists
@@ -15,30 +18,62 @@ from flowlink.web.sessions import Db
 
 router = APIRouter()
 
-_HEADER = ["queue", "count", "oldest_at", "age_hours", "late", "url"]
+QueueFilter = Annotated[str, Query(pattern=f"^(|{'|'.join(kind.name for kind in KINDS)})$")]
+_QUEUES = ["queue", "count", "late", "oldest_at", "age_hours", "due_at", "url"]
+_THINGS = ["queue", "what", "count", "since", "age_hours", "due_at", "late", "url"]
 _EDGE = ["edge", "host", "directory", "waiting_clicks", "oldest_at", "error", "seen_at"]
 _LOST = ["at", "edge", "journal", "from_byte", "to_byte", "clicks", "damage"]
 
 
 @router.get("/admin/inbox")
-def show_inbox(request: Request, session: Db) -> Response:
-    """What waits for a person: how much, since when, and the way there."""
+def show_inbox(
+    request: Request, session: Db, queue: QueueFilter = "", cursor: Cursor = None
+) -> Response:
+    """What waits for a person: how much, since when, until when, and the way there."""
     now = clock.now()
     found = desk.waits(session, now=now)
     if wants_json(request):
         return JSONResponse({"waiting": [_json(wait) for wait in found]})
-    free = [kind for kind in desk.KINDS if kind.name not in {wait.name for wait in found}]
-    return page(request, "insights/desk.html", waits=found, free=free, now=now)
+    start = lists.position(cursor) or 0
+    things = desk.things(session, now=now, queue=queue, start=start, limit=SIZE + 1)
+    return page(
+        request,
+        "insights/desk.html",
+        waits=found,
+        free=[kind for kind in KINDS if kind.name not in {wait.name for wait in found}],
+        things=Page(things[:SIZE], cursor_encode(start + SIZE) if len(things) > SIZE else None),
+        queue=queue,
+        now=now,
+    )
 
 
 @router.get("/admin/inbox.csv")
 def inbox_csv(session: Db) -> Response:
     now = clock.now()
     rows = (
-        (w.name, w.count, w.oldest_at, int(w.age(now) / desk.HOUR), w.late, w.href)
+        (w.name, w.count, w.late_count, w.oldest_at, int(w.age(now) / HOUR), w.due_at, w.href)
         for w in desk.waits(session, now=now)
     )
-    return csv.response("inbox.csv", _HEADER, rows)
+    return csv.response("inbox.csv", _QUEUES, rows)
+
+
+@router.get("/admin/inbox/things.csv")
+def things_csv(session: Db, queue: QueueFilter = "") -> Response:
+    now = clock.now()
+    rows = (
+        (
+            one.queue,
+            one.label,
+            one.count,
+            one.at,
+            int(one.age(now) / HOUR),
+            one.due_at,
+            one.is_late(now),
+            one.href,
+        )
+        for one in desk.things(session, now=now, queue=queue, limit=CSV_SIZE)
+    )
+    return csv.response("inbox-things.csv", _THINGS, rows)
 
 
 @router.get("/admin/losses")
@@ -97,7 +132,8 @@ def _json(wait: Wait) -> dict[str, object]:
     return {
         "queue": wait.name,
         "count": wait.count,
+        "late": wait.late_count,
         "oldest_at": wait.oldest_at.isoformat(),
-        "late": wait.late,
+        "due_at": wait.due_at.isoformat(),
         "url": wait.href,
     }

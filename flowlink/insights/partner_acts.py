@@ -13,7 +13,7 @@ from flowlink.insights import people
 from flowlink.insights.people import Wanted
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.policy import Policy
-from flowlink.partners import bans, letters, service as partners
+from flowlink.partners import bans, letters, queries, service as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.risk import service as risk, verdicts
@@ -87,6 +87,7 @@ def preview(session: Session, *, chosen: Sequence[PartnerId], wish: Wish) -> Seq
     """What would happen to each. Changes nothing.
 
     :raises NothingChosen: :raises partners.ReasonMissing: :raises letters.NothingWritten:
+    :raises queries.UnknownPartner: one of them does not exist.
     """
     if not chosen:
         raise NothingChosen
@@ -98,10 +99,13 @@ def preview(session: Session, *, chosen: Sequence[PartnerId], wish: Wish) -> Seq
         .where(Partner.id.in_(chosen))
         .order_by(Partner.id.desc())
     )
-    return [
+    fates = [
         Fate(partner, email, on_hold, _fits(wish.act, partner, on_hold=on_hold))
         for partner, email, on_hold in session.execute(rows)
     ]
+    if len(fates) < len(chosen):
+        raise queries.UnknownPartner
+    return fates
 
 
 def carry_out(
