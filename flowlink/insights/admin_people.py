@@ -178,5 +178,5 @@ def _carry_out(session: Session, chosen: list[PartnerId], wish: Wish, actor: Ope
 def _wanted(query: str, status: str, group: str, hold: str) -> Wanted:
     key = ids.parse("grp", group) if group not in ("", "none") else None
     held = {"yes": True, "no": False}.get(hold)
-    chosen = PartnerStatus(status) if status else None
+    chosen = next((one for one in PartnerStatus if one == status), None)
     return Wanted(query, chosen, key, in_no_group=group == "none", on_hold=held)
