@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.identity import queries as identity
 from flowlink.identity.ids import UserId
-from flowlink.kernel import audit, settings
+from flowlink.kernel import audit, db, settings
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.models import AuditRow
 from flowlink.notify import queries as notify_queries, service as notify
@@ -55,6 +55,7 @@ def write(
         raise NothingWritten
     partner = queries.get(session, partner_id)
     source = f"letter:{once}:{partner_id}"
+    db.advisory_lock(session, source)  # the same form twice at once writes one line as well
     if notify_queries.was_queued(session, source=source):
         return False
     user_id = UserId(partner.user_id)
