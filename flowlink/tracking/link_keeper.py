@@ -35,7 +35,9 @@ class Care:
 
 
 class LinkKeeper:
-    """Bound to the event loop it was made in."""
+    """Bound to the event loop it was made in. `truth` is set while the table is what the source
+    says: it was checked whole since the line that tells of changes stands.
+    """
 
     def __init__(self, source: Source, *, care: Care | None = None) -> None:
         self.table = LinkTable()
@@ -47,6 +49,8 @@ class LinkKeeper:
         self._counting: asyncio.Task[None] | None = None
         self._remembered: dict[tuple[str, str], float] = {}
         self._second, self._asked = 0.0, 0
+        self.truth = asyncio.Event()
+        self._told = False
         self._again = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -170,10 +174,13 @@ class LinkKeeper:
                         await self._apply(change)
             except SourceAway as error:
                 logs.get().warning("links are not followed", error=str(error)[:200])
+            self._told = False
+            self.truth.clear()
             await asyncio.sleep(_RETRY_S)
 
     async def _apply(self, change: Changes) -> None:
         if change.anything:
+            self._told = True
             self._remembered.clear()
             self._again.set()
         for name in change.links:
@@ -198,8 +205,11 @@ class LinkKeeper:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), self._care.check_s)
             self._again.clear()
+            told = self._told
             try:
                 await self._check(page=self._care.page)
+                if told and self._told:
+                    self.truth.set()
             except SourceAway:
                 await asyncio.sleep(_RETRY_S)
                 self._again.set()

@@ -26,6 +26,8 @@ _BEAT_S = 5.0
 _NODES = 1024
 _NODE_LOCK = 0x666C6E6F  # any number: the class of the locks on nodes
 
+_HOLD = "SELECT pg_try_advisory_lock(%(kind)s, %(node)s)"
+
 _LINKS = """
 SELECT l.number, coalesce(d.host, ''), l.code, l.destination, l.disabled_at IS NOT NULL,
        coalesce((extract(epoch FROM l.expires_at) * 1000)::bigint, 0), l.routing::text,
@@ -130,6 +132,7 @@ class DatabaseSource:
     def __init__(self) -> None:
         self._connection: psycopg.AsyncConnection | None = None
         self._turn = asyncio.Lock()
+        self._node: int | None = None
 
     async def page(self, *, after: int, limit: int) -> Sequence[LinkRow]:
         rows = await self._ask(_PAGE, {"after": after, "limit": limit})
@@ -153,10 +156,10 @@ class DatabaseSource:
         """Held by a lock of the session that asks: whoever lives has its own."""
         for _ in range(_NODES):
             ((number,),) = await self._ask(clicks.NODE, {})
-            lock = "SELECT pg_try_advisory_lock(%(kind)s, %(node)s)"
-            ((free,),) = await self._ask(lock, {"kind": _NODE_LOCK, "node": number})
+            ((free,),) = await self._ask(_HOLD, {"kind": _NODE_LOCK, "node": number})
             if free:
-                return int(number)
+                self._node = int(number)
+                return self._node
         raise SourceAway("all numbers for processes are taken")
 
     async def salts(self, days: Collection[date]) -> Mapping[date, bytes]:
@@ -210,6 +213,9 @@ class DatabaseSource:
                 try:
                     if self._connection is None:
                         self._connection = await _connect("flowlink-edge")
+                        # The number's lock went with the connection before.
+                        held = {"kind": _NODE_LOCK, "node": self._node}
+                        await self._connection.execute(_HOLD, held)
                     cursor = await self._connection.execute(query.encode(), params)
                     return await cursor.fetchall() if cursor.description else []
                 except psycopg.Error as error:

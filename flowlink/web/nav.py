@@ -64,6 +64,7 @@ _ITEMS = (
     Item("/admin/trail", mark("Trails"), "operator", _SALES),
     Item("/ops/holds", mark("Holds"), "operator", _RISK),
     Item("/ops/watches", mark("Watched clicks"), "operator", _RISK),
+    Item("/ops/limits", mark("Limits"), "operator", _RISK),
     Item("/ops/payouts/pending", mark("Withdrawals"), "operator", _PAYING),
     Item("/ops/payouts/runs", mark("Runs"), "operator", _PAYING),
     Item("/ops/payouts/answers", mark("Bank answers"), "operator", _PAYING),

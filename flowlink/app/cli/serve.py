@@ -25,7 +25,7 @@ def web(arguments: Namespace) -> None:
 
 
 def edge(arguments: Namespace) -> None:
-    """Serve short links and postbacks alone."""
+    """Serve short links and postbacks alone; while the database is away, links it knew lately."""
     from flowlink.app import edge_processes
     from flowlink.kernel import db
 
@@ -33,7 +33,10 @@ def edge(arguments: Namespace) -> None:
     port = loaded.port if arguments.port is None else arguments.port
     listeners = server.share(arguments.host, port, arguments.processes)
     chosen = listeners[0].getsockname()[1]
-    with opening.database(arguments, port=chosen), edge_processes.alone(data, chosen):
+    with (
+        opening.database(arguments, port=chosen, may_be_away=True),
+        edge_processes.alone(data, chosen),
+    ):
         url = db.engine().url.render_as_string(hide_password=False)
         db.disconnect()  # each process has connections of its own
         say(f"flowlink listens on {arguments.host}:{chosen}")
