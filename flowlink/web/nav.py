@@ -50,6 +50,7 @@ _ITEMS = (
     Item("/partners/invite", mark("Invite"), "partner"),
     Item("/partners/leaderboard", mark("Leaderboard"), "partner"),
     Item("/admin/monitoring", mark("Monitoring"), "operator"),
+    Item("/admin/inbox", mark("Inbox"), "operator"),
     Item("/admin/partners", mark("Partners"), "operator", _PEOPLE),
     Item("/admin/teams", mark("Teams"), "operator", _PEOPLE),
     Item("/admin/groups", mark("Groups"), "operator", _PEOPLE),
