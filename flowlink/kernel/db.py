@@ -36,6 +36,7 @@ from sqlalchemy.orm import (
 
 APP_ROLE = "flowlink_app"
 _OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c idle_in_transaction_session_timeout=60s"
+_COUNTER_BITS, _COUNTER_AT = 20, 42  # in the 62 random bits that end a UUIDv7
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -188,9 +189,16 @@ def advisory_locks(session: Session, names: Collection[str]) -> None:
 
 
 def new_keys(session: Session, count: int) -> Sequence[UUID]:
-    """Keys for rows that are written in one go, in growing order."""
-    made = text("SELECT uuidv7() FROM generate_series(1, :count)")
-    return session.scalars(made, {"count": count}).all()
+    """Keys for rows that are written in one go, in growing order.
+
+    One UUIDv7 of PostgreSQL's, and a counter in front of its random bits (RFC 9562, 6.2): to draw
+    each key takes longer than to write its row. 42 random bits stay, of one fraction of a
+    millisecond.
+    """
+    assert count >> _COUNTER_BITS == 0
+    first: UUID = session.execute(text("SELECT uuidv7()")).scalar_one()
+    start = first.int & ~(((1 << _COUNTER_BITS) - 1) << _COUNTER_AT)
+    return [UUID(int=start | number << _COUNTER_AT) for number in range(count)]
 
 
 def among(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:

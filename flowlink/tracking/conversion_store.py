@@ -14,6 +14,8 @@ from flowlink.tracking.attribution import Attribution
 from flowlink.tracking.lifecycle import Step
 from flowlink.tracking.models import Conversion, Status
 
+_quoted = json.JSONEncoder().encode
+
 # Rows travel as one JSON text: a tenth of the work of as many arrays as there are columns.
 _INSERT = text("""
 INSERT INTO tracking_conversion (id, network_id, dedupe_key, txn_id, goal, click_id, link_id,
@@ -99,7 +101,7 @@ class Book:
 
 def key(network_id: UUID, *parts: str) -> str:
     """The text under which an event is known for ever."""
-    return json.dumps([str(network_id), *parts])
+    return f'["{network_id}", {", ".join(map(_quoted, parts))}]'
 
 
 def payments(network_id: UUID, owner: Attribution) -> ColumnElement[bool]:
