@@ -7,7 +7,7 @@ same one ten thousand times comes last.
 Run: python -m bench.postbacks
 """
 
-import asyncio
+import gc
 import os
 import statistics
 import subprocess
@@ -25,9 +25,10 @@ from flowlink.app import registry, server
 from flowlink.kernel import clock, db, logs, migrate, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
-from flowlink.tracking import clickid, intake, networks
+from flowlink.tracking import clickid, edge, intake, networks
 from flowlink.tracking.clickid import ClickRef, Maker
-from flowlink.tracking.edge import Edge
+from flowlink.tracking.edge_postbacks import Inbox
+from flowlink.tracking.intake import Intake
 from flowlink.tracking.postbacks import PostbackIn, PostbackResult
 from tests.factories import free_port
 
@@ -50,20 +51,26 @@ end
 """
 
 
-class OneByOne(Edge):
+class OneByOne(Intake):
     """What batches are compared with: the path that takes one postback after the other."""
+
+    has_room = False  # the lane is for batches
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self._threads = ThreadPoolExecutor(8)
 
-    def _inbox(self) -> "OneByOne":  # type: ignore[override]
-        return self
-
     async def take(self, request: PostbackIn) -> PostbackResult:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, intake.alone, request)
+        return await self.loop.run_in_executor(self._threads, intake.alone, request)
+
+
+class RivalInbox(Inbox):
+    """Takes all postbacks one by one."""
+
+    def batches(self) -> Intake:
+        if self._intake is None:
+            self._intake = OneByOne()
+        return self._intake
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,8 @@ def make_clicks(place: Path) -> None:
         for number in range(CLICKS):
             ref = ClickRef(maker.next(now), number % links + 1, number % 50 + 1)
             query = f"network=direct&key={key}&subid={clickid.token(ref)}"
-            out.write(f"/aff/postback?{query}&amount=12.34&currency=EUR&status=approved\n")
+            amount = f"{number * 37 % 20_000 / 100:.2f}"
+            out.write(f"/aff/postback?{query}&amount={amount}&currency=EUR&status=approved\n")
     (place / "load.lua").write_text(LUA.format(clicks=place / "clicks.txt"))
 
 
@@ -176,7 +184,7 @@ def serving(place: Path, postgres: EmbeddedPostgres, name: str) -> Iterator[Targ
             "HOME": str(place),
             "DATABASE_URL": postgres.url(),
             "SECRET_KEYS": SECRET,
-            "FLOWLINK_DATA": str(place / "edge"),
+            "FLOWLINK_DATA": str(place / f"edge {name}"),
         },
     )
     try:
@@ -193,8 +201,10 @@ def serve(name: str, port: int) -> None:
     logs.configure()
     registry.load()
     db.connect(settings.current().database_url)
-    app = Edge() if name == OURS else OneByOne()
-    server.Server(server.config(app)).run(sockets=[server.listen("127.0.0.1", port)])
+    gc.freeze()
+    if name == RIVAL:
+        edge.app.inbox = RivalInbox()
+    server.Server(server.config(edge.app)).run(sockets=[server.listen("127.0.0.1", port)])
 
 
 if __name__ == "__main__":

@@ -54,13 +54,13 @@ class Edge:
         self.recording: Recording | None = None
         self._opening: asyncio.Task[None] | None = None
         self._shipping: shipping.Shipping | None = None
-        self._inbox = Inbox()
+        self.inbox = Inbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["path"] == POSTBACK_PATH:
-            await self._inbox.take(scope, receive, send)
+            await self.inbox.take(scope, receive, send)
         elif scope["type"] == "http":
             await self._link(scope, send)
 
@@ -93,7 +93,7 @@ class Edge:
 
     async def close(self) -> None:
         """Finish the clicks at hand, and bring them to where they are kept if that is soon done."""
-        await self._inbox.close()
+        await self.inbox.close()
         opening = self._opening
         if opening is not None and opening.get_loop() is asyncio.get_running_loop():
             with suppress(SourceAway):
