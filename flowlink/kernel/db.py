@@ -17,18 +17,14 @@ from sqlalchemy import (
     Engine,
     MetaData,
     Text,
-    any_,
-    cast,
     create_engine,
-    func,
     make_url,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import (
     DeclarativeBase,
-    InstrumentedAttribute,
     Session,
     mapped_column,
     sessionmaker,
@@ -199,9 +195,3 @@ def new_keys(session: Session, count: int) -> Sequence[UUID]:
     first: UUID = session.execute(text("SELECT uuidv7()")).scalar_one()
     start = first.int & ~(((1 << _COUNTER_BITS) - 1) << _COUNTER_AT)
     return [UUID(int=start | number << _COUNTER_AT) for number in range(count)]
-
-
-def among(column: InstrumentedAttribute[str], values: Collection[str]) -> ColumnElement[bool]:
-    """`column IN (values)` as one text: the same statement, prepared once, for any number."""
-    given = func.json_array_elements_text(cast(list(values), JSON))
-    return column == any_(func.array(select(given).scalar_subquery()))

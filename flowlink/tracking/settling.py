@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, events, policy
@@ -165,14 +165,12 @@ def _names(understood: Sequence[Understood]) -> set[str]:
 
 def _open(session: Session, understood: Sequence[Understood], *, locked: bool = True) -> Book:
     keys = {one.key for one in understood}
-    wanted: list[ColumnElement[bool]] = [db.among(Conversion.dedupe_key, keys)]
-    for one in understood:
-        if one.nameless_return:
-            assert one.owner is not None
-            wanted.append(conversion_store.payments(one.told.network.id, one.owner))
-    if locked:
-        return Book(db.lock(session, Conversion, or_(*wanted)))
-    return Book(session.scalars(select(Conversion).where(or_(*wanted))).all())
+    others = [
+        conversion_store.payments(one.told.network.id, one.owner)
+        for one in understood
+        if one.nameless_return and one.owner is not None
+    ]
+    return conversion_store.open_book(session, keys=keys, others=others, locked=locked)
 
 
 def _promised(
