@@ -33,6 +33,11 @@ from sqlalchemy.orm import (
 APP_ROLE = "flowlink_app"
 _OPTIONS = f"-c role={APP_ROLE} -c timezone=UTC -c idle_in_transaction_session_timeout=60s"
 _COUNTER_BITS, _COUNTER_AT = 20, 42  # in the 62 random bits that end a UUIDv7
+_NEW_KEY = text("SELECT uuidv7()")
+_LOCK_NAMES = text(
+    "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
+    " FROM json_array_elements_text(CAST(:names AS json)) AS name ORDER BY key) AS keys"
+)
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -177,11 +182,7 @@ def advisory_lock(session: Session, name: str) -> None:
 
 def advisory_locks(session: Session, names: Collection[str]) -> None:
     """Lock many names until the transaction ends, in one order everywhere."""
-    take = text(
-        "SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended(name, 0) AS key"
-        " FROM json_array_elements_text(CAST(:names AS json)) AS name ORDER BY key) AS keys"
-    )
-    session.execute(take, {"names": json.dumps(list(names))})
+    session.execute(_LOCK_NAMES, {"names": json.dumps(list(names))})
 
 
 def new_keys(session: Session, count: int) -> Sequence[UUID]:
@@ -192,6 +193,6 @@ def new_keys(session: Session, count: int) -> Sequence[UUID]:
     millisecond.
     """
     assert count >> _COUNTER_BITS == 0
-    first: UUID = session.execute(text("SELECT uuidv7()")).scalar_one()
+    first: UUID = session.execute(_NEW_KEY).scalar_one()
     start = first.int & ~(((1 << _COUNTER_BITS) - 1) << _COUNTER_AT)
     return [UUID(int=start | number << _COUNTER_AT) for number in range(count)]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, events, policy
@@ -25,6 +25,12 @@ from flowlink.tracking.lifecycle import State, Step
 from flowlink.tracking.models import Conversion, Mode, Network, OfferVersion, Result, Status
 
 NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
+# Built once: to build it for each batch takes longer than to run it.
+_VERSIONS = (
+    select(OfferVersion)
+    .where(OfferVersion.offer_id == any_(bindparam("offers", type_=ARRAY(Uuid))))
+    .order_by(OfferVersion.version.desc())
+)
 _TAKEN_BACK = (Status.REJECTED, Status.REVERSED)
 
 
@@ -184,8 +190,7 @@ def _promised(
         return {}
     shares = policy.at(session, now)
     promised: defaultdict[UUID, list[_Terms]] = defaultdict(list)
-    mine = select(OfferVersion).where(OfferVersion.offer_id.in_(offer_ids))
-    for version in session.scalars(mine.order_by(OfferVersion.version.desc())):
+    for version in session.scalars(_VERSIONS, {"offers": list(offer_ids)}):
         promised[version.offer_id].append(_terms(version, shares))
     return promised
 
