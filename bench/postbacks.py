@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.redirect import SECRET, Round, Target, ask, find, make_links, measure, wait_for
+from bench.redirect import SECRET, Round, Target, ask, cpu_s, find, make_links, measure, wait_for
 from bench.report import table
 from flowlink.app import registry, server
 from flowlink.kernel import clock, db, logs, migrate, settings
@@ -80,6 +80,11 @@ class Served:
     name: str
     target: Target
 
+    @property
+    def database(self) -> Target:
+        """PostgreSQL alone."""
+        return Target(self.target.url, self.target.processes[1:])
+
 
 def main() -> None:
     if find("wrk") is None:
@@ -100,16 +105,20 @@ def main() -> None:
 def compare(place: Path, served: list[Served]) -> None:
     """Measure both turn about and print medians and their ratio."""
     found: dict[str, list[Round]] = {one.name: [] for one in served}
+    stored: dict[str, list[float]] = {one.name: [] for one in served}
     for one in served:
         measure(place, one.target, connections=CONNECTIONS, seconds=1)
     for turn in range(ROUNDS):
         for one in served if turn % 2 == 0 else reversed(served):
             (before,) = ask("SELECT count(*) FROM tracking_conversion")
+            used = cpu_s(one.database)
             seen = measure(place, one.target, connections=CONNECTIONS, seconds=ROUND_S)
+            used = cpu_s(one.database) - used
             (after,) = ask("SELECT count(*) FROM tracking_conversion")
             assert seen.refused == 0, f"{seen.refused} postbacks were refused"
             assert after - before >= seen.rate * ROUND_S * 0.99, "an answer without a conversion"
             found[one.name].append(seen)
+            stored[one.name].append(used * 1e6 / (after - before))
     rows = []
     base = statistics.median(one.rate for one in found[RIVAL])
     for name, rounds in found.items():
@@ -118,9 +127,11 @@ def compare(place: Path, served: list[Served]) -> None:
         p50 = statistics.median(one.p50_ms for one in rounds)
         p99 = statistics.median(one.p99_ms for one in rounds)
         cpu = statistics.median(one.cpu_us for one in rounds)
-        numbers = (f"{rate / base:.1f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}")
+        theirs = statistics.median(stored[name])
+        numbers = (f"{rate / base:.1f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}", f"{theirs:.0f}")
         rows.append((name, f"{rate:,.0f}", spread, *numbers))
-    header = ("postbacks/s", "median", "min-max", "ratio", "p50 ms", "p99 ms", "CPU us each")
+    cost = ("CPU us each", "PostgreSQL's part")
+    header = ("postbacks/s", "median", "min-max", "ratio", "p50 ms", "p99 ms", *cost)
     title = f"{CONNECTIONS} connections, median of {ROUNDS} rounds of {ROUND_S} s"
     table(f"{title}, target {TARGET:,}", header, rows)
     (kept,) = ask("SELECT count(*) FROM tracking_postback")
