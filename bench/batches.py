@@ -1,11 +1,12 @@
-"""Batches and single calls through one shared hot account, from Python, against the usual design.
+"""Batches and single calls through one shared hot account, from Python, against the rivals.
 
-Beside the rates: what a replay costs in a batch, and how much is written for a transfer.
+All get the same entries, made as they go. Beside the rates: what a replay costs in a batch, and
+how much is written for a transfer.
 """
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from uuid import uuid4
@@ -15,8 +16,10 @@ from sqlalchemy import text
 from bench import posting
 from bench.posting import NOW, PARTNERS, ROUNDS, SLICE_S
 from bench.report import table
+from bench.rivals import TABLES, rival
 from flowlink.kernel import db
 from flowlink.ledger import service as ledger
+from flowlink.ledger.entries import Entry
 
 BATCH = 100
 CALLERS = (1, 8, 32)
@@ -25,8 +28,7 @@ WRITTEN = 50  # batches whose bytes are counted
 Call = Callable[[], int]
 Seen = tuple[float, float]  # done a second; the 99th percentile of a call, in milliseconds
 
-LEDGER_SIZE = "ledger_entry", "ledger_transfer", "ledger_balance"
-PLAIN_SIZE = "plain_line", "plain_account"
+LEDGER_TABLES = ("ledger_transfer", "ledger_balance")
 
 
 def play(call: Call, callers: int) -> Seen:
@@ -72,23 +74,32 @@ def against(title: str, ours: Call, rivals: dict[str, Call], *, callers: tuple[i
     table(title, ["", "transfers a second", "ledger is", "p99", "ledger's is"], rows)
 
 
+def calls(functions: dict[str, str], size: int) -> tuple[Call, dict[str, Call]]:
+    """What posts `size` new entries into the ledger, and the same by each of these functions."""
+    network, owners = str(uuid4()), [str(uuid4()) for _ in range(PARTNERS)]
+    posting.post_entries(posting.make_entries(network, owners, PARTNERS))  # opens the accounts
+
+    def call(post: Callable[[Sequence[Entry]], None]) -> int:
+        post(posting.make_entries(network, owners, size))
+        return size
+
+    theirs: dict[str, Call] = {
+        name: partial(call, rival(one, owners)) for name, one in functions.items()
+    }
+    return partial(call, posting.post_entries), theirs
+
+
 def throughput() -> None:
     """One hot account in every transfer, a thousand partners on the other side."""
-    network, owners = str(uuid4()), [str(uuid4()) for _ in range(PARTNERS)]
-    posting.post_entries(network, owners, PARTNERS)  # opens the accounts
-    batches: dict[str, Call] = {
-        "plain, each on its own": partial(posting.post_plain_by, "plain_batch_each", BATCH),
-        "plain, all or nothing": partial(posting.post_plain_by, "plain_batch", BATCH),
-        "plain, from the client": partial(posting.post_plain, BATCH),
+    batches = {
+        "usual": "usual_batch",
+        "usual, each on its own": "usual_batch_each",
+        "wordy": "wordy_batch",
+        "bare": "bare_batch",
     }
-    ours = partial(posting.post_entries, network, owners, BATCH)
-    against(f"Hot account, batches of {BATCH}", ours, batches, callers=(1, 8))
-    singles: dict[str, Call] = {
-        "plain, one function": partial(posting.post_plain_by, "plain_batch", 1),
-        "plain, from the client": partial(posting.post_plain, 1),
-    }
-    ours = partial(posting.post_entries, network, owners, 1)
-    against("Hot account, single calls", ours, singles, callers=CALLERS)
+    against(f"Hot account, batches of {BATCH}", *calls(batches, BATCH), callers=(1, 8))
+    singles = {name: f"{name}_batch" for name in TABLES}
+    against("Hot account, single calls from Python", *calls(singles, 1), callers=CALLERS)
 
 
 def replays() -> None:
@@ -126,15 +137,16 @@ def bytes_of(call: Call, tables: tuple[str, ...]) -> tuple[float, float]:
 
 
 def written() -> None:
-    network, owners = str(uuid4()), [str(uuid4()) for _ in range(PARTNERS)]
-    posting.post_entries(network, owners, PARTNERS)
-    calls = {
-        "ledger": (partial(posting.post_entries, network, owners, BATCH), LEDGER_SIZE),
-        "plain": (partial(posting.post_plain_by, "plain_batch", BATCH), PLAIN_SIZE),
-    }
-    found = {name: [bytes_of(*call) for _ in range(ROUNDS)] for name, call in calls.items()}
+    ours, theirs = calls({name: f"{name}_batch" for name in TABLES}, BATCH)
+    tables = {"ledger": LEDGER_TABLES} | TABLES
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in tables}
+    for _ in range(ROUNDS):
+        for name, call in ({"ledger": ours} | theirs).items():
+            found[name].append(bytes_of(call, tables[name]))
     rows = []
     for place, what in enumerate(("WAL", "disk")):
-        ours, theirs = (statistics.median(each[place] for each in found[name]) for name in calls)
-        rows.append((what, f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f} x"))
-    table(f"Bytes a transfer, batches of {BATCH}", ["", "ledger", "plain", "ratio"], rows)
+        size = {name: statistics.median(each[place] for each in found[name]) for name in found}
+        for name in theirs:
+            ratio = f"{size['ledger'] / size[name]:.2f} x"
+            rows.append((f"{what}, {name}", f"{size['ledger']:,.0f}", f"{size[name]:,.0f}", ratio))
+    table(f"Bytes a transfer, batches of {BATCH}", ["", "ledger", "rival", "ratio"], rows)

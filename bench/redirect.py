@@ -39,6 +39,10 @@ from tests.factories import free_port
 ROUNDS = 5
 ROUND_S = 3
 LINKS = 10_000
+_SIZE = """
+SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits
+WHERE inhparent = 'tracking_click'::regclass
+"""
 CONNECTIONS = (64, 256)
 SECRET = "a-secret-key-for-benchmarks-only"  # noqa: S105
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -130,6 +134,7 @@ def main() -> None:
         with product(place) as ours, nginx(place) as theirs:
             compare(place, {"flowlink edge, durable": ours, "nginx map + log": theirs})
             redirect_more.show(place, ours)
+            side_by_side(place)
 
 
 def find(program: str) -> str | None:
@@ -150,6 +155,8 @@ def compare(place: Path, targets: "dict[str, Target]") -> None:
     (stored,) = ask("SELECT count(*) FROM tracking_click")
     (counted,) = ask("SELECT sum(valid + flagged) FROM tracking_click_day")
     print(f"  clicks stored: {stored}, in the rollups: {counted}")
+    (size,) = ask(_SIZE)
+    print(f"  bytes a click with its indexes, rollups apart: {size / stored:.1f} (at most 110)")
 
 
 def show(found: dict[str, list[Round]], connections: int) -> None:
@@ -218,13 +225,12 @@ def milliseconds(text_: str) -> float:
 
 
 @contextmanager
-def product(place: Path, *, processes: int = 1) -> Iterator[Target]:
+def product(place: Path) -> Iterator[Target]:
     """The edge with its shipper and a durable PostgreSQL, all on the server's core."""
     everywhere = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {SERVER_CORE})
     postgres = EmbeddedPostgres(place / "data")
     postgres.start()
-    port = free_port()
     try:
         migrate.upgrade(postgres.url())
         data = place / "edge"
@@ -232,29 +238,70 @@ def product(place: Path, *, processes: int = 1) -> Iterator[Target]:
         settings.use(chosen)
         db.connect(postgres.url())
         make_links(place)
-        process = subprocess.Popen(
-            [*EDGE, "--port", str(port), "--processes", str(processes)],
-            env={
-                "PATH": os.defpath,
-                "HOME": str(place),
-                "DATABASE_URL": postgres.url(),
-                "SECRET_KEYS": SECRET,
-                "FLOWLINK_DATA": str(place / "edge"),
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.sched_setaffinity(0, {LOAD_CORE})
-        try:
-            wait_for(port)
-            yield Target(f"http://127.0.0.1:{port}", (process.pid, postgres.pid), all_stored)
-        finally:
-            process.terminate()
-            process.wait(15)
+        with edge(data, postgres.url(), cores={SERVER_CORE}) as (url, pid):
+            yield Target(url, (pid, postgres.pid), all_stored)
     finally:
         db.disconnect()
         postgres.stop()
         os.sched_setaffinity(0, everywhere)
+
+
+@contextmanager
+def edge(
+    data: Path, database_url: str, *, cores: set[int], processes: int = 1
+) -> Iterator[tuple[str, int]]:
+    """`flowlink edge` on these cores: its address, and the process that has all the others."""
+    port = free_port()
+    os.sched_setaffinity(0, cores)
+    process = subprocess.Popen(
+        [*EDGE, "--port", str(port), "--processes", str(processes)],
+        env={
+            "PATH": os.defpath,
+            "HOME": str(data.parent),
+            "DATABASE_URL": database_url,
+            "SECRET_KEYS": SECRET,
+            "FLOWLINK_DATA": str(data),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.sched_setaffinity(0, {LOAD_CORE})
+    try:
+        wait_for(port)
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def side_by_side(place: Path) -> None:
+    """One process and two, both free to use both cores as the load is, turn about.
+
+    There is no third core for the load: so what tells is the CPU time that a click costs those who
+    answer. If two cost as much as one, twice the cores answer twice the clicks.
+    """
+    url, cores = db.engine().url.render_as_string(hide_password=False), {SERVER_CORE, LOAD_CORE}
+    found: dict[int, list[Round]] = {1: [], 2: []}
+    with (
+        edge(place / "one", url, cores=cores) as one,
+        edge(place / "two", url, cores=cores, processes=2) as two,
+    ):
+        targets = {
+            count: Target(address, tuple(sorted(family(pid))[1 : 1 + count]))
+            for count, (address, pid) in ((1, one), (2, two))
+        }
+        for turn in range(ROUNDS):
+            for count in (1, 2) if turn % 2 == 0 else (2, 1):
+                found[count].append(measure(place, targets[count], connections=64, seconds=ROUND_S))
+    rows = []
+    linear = [a.cpu_us / b.cpu_us for a, b in zip(found[1], found[2], strict=True)]
+    for count, rounds in found.items():
+        rate = statistics.median(one.rate for one in rounds)
+        cost = statistics.median(one.cpu_us for one in rounds)
+        share = f"{statistics.median(linear):.2f}" if count == 2 else ""
+        rows.append((f"{count} answering", f"{rate:,.0f}", f"{cost:.1f}", share))
+    header = ("processes", "redirects/s, load included", "CPU us to answer", "of linear")
+    table(f"64 connections, both cores, median of {ROUNDS} rounds of {ROUND_S} s", header, rows)
 
 
 def all_stored() -> None:

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -15,9 +16,10 @@ from flowlink.app import checks, nats_way, opening
 from flowlink.app.outcome import Failed
 from flowlink.kernel import clock, db, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
-from flowlink.tracking import journal_health, shipping, wiring
+from flowlink.tracking import journal_health, link_snapshot, shipping, wiring
 
 _FREE_MB_MIN = 1024
+_LINKS_LATE = timedelta(minutes=5)
 _POSTGRES_MIN = 180_000
 _FAILED = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'"
 _WAITING = """
@@ -41,6 +43,7 @@ def examine(arguments: Namespace) -> list[Finding]:
         data = opening.configure(arguments)
         found += _machine(data)
         found += _secrets(data)
+        found += _links()
         found += _nats()
         if not opening.has_database(data, settings.current()):
             with opening.way(arguments):
@@ -100,6 +103,21 @@ def _contents() -> Iterator[Finding]:
     yield Finding(well=not problems, text="\n".join(problems) or "the ledger is clean")
     yield from _journals(wiring.books())
     yield from _clicks()
+
+
+def _links() -> Iterator[Finding]:
+    """The links with which an edge of this machine would start while the database is away."""
+    found = link_snapshot.standing(wiring.journals())
+    if found is None:
+        return
+    age = max(clock.now() - found.true_at, timedelta(0))
+    late = found.in_use and age > _LINKS_LATE
+    said = f"links on disk are true as of {found.true_at:%Y-%m-%d %H:%M:%S}"
+    if age > link_snapshot.AGE_MAX:
+        said += ": too old to start from"
+    elif late:
+        said += ": the edge hears of no changes"
+    yield Finding(well=not late, text=said)
 
 
 def _nats() -> Iterator[Finding]:

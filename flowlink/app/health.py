@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from flowlink.app import nats_way
 from flowlink.kernel import clock, db, migrate, settings
-from flowlink.tracking import journal_health
+from flowlink.tracking import journal_health, link_snapshot, wiring
 
 router = APIRouter(include_in_schema=False)
 
@@ -21,6 +21,9 @@ _HALTED = Gauge("flowlink_journal_halted", "1 if a person has to look at it", ["
 _HEARD = Gauge("flowlink_journal_heard_seconds", "When it was last heard of", ["edge", "host"])
 _UNRECORDED = Gauge("flowlink_clicks_unrecorded", "Sent on and kept nowhere, in seven days")
 _LOST = Gauge("flowlink_clicks_lost", "Known to be lost in damaged journals, in seven days")
+_LINKS_AGE = Gauge(
+    "flowlink_links_snapshot_age_seconds", "Since the links on this disk were true; -1: none here"
+)
 _NATS_UP = Gauge("flowlink_nats_up", "1 if NATS answers; -1 where it is not used")
 _NATS_WAITING = Gauge("flowlink_nats_parcels", "Parcels of clicks that wait in NATS")
 _NATS_LINKS = Gauge("flowlink_nats_links_seconds", "When NATS had the whole link table")
@@ -44,6 +47,7 @@ def ready() -> JSONResponse:
 @router.get("/metrics")
 def metrics() -> Response:
     """Figures in Prometheus' text format; while the database is away, the process's own alone."""
+    _count_links()
     try:
         _count_queue()
         _count_clicks()
@@ -70,6 +74,11 @@ def _count_queue() -> None:
         _EVENTS.set(session.scalar(waiting) or 0)
         for state, count in session.execute(states):
             _TASKS.labels(state=state).set(count)
+
+
+def _count_links() -> None:
+    found = link_snapshot.standing(wiring.journals())
+    _LINKS_AGE.set(-1 if found is None else (clock.now() - found.true_at).total_seconds())
 
 
 def _count_clicks() -> None:

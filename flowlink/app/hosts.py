@@ -50,7 +50,8 @@ class ShortHosts:
         if monotonic() - self._read_at > _FRESH_S:
             await self._refresh()
         bare = host.partition(":")[0]
-        return next((name for name in (host, bare) if name in self._known), "")
+        known = self._known or edge.app.domains()  # it knows them also while the database is away
+        return next((name for name in (host, bare) if name in known), "")
 
     async def _refresh(self) -> None:
         """Read the list, once for all who wait for it."""

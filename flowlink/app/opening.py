@@ -21,6 +21,11 @@ from flowlink.kernel.postgres import AlreadyRunning, EmbeddedPostgres, running_u
 from flowlink.kernel.postgres_programs import MAJOR
 from flowlink.kernel.settings import Settings
 
+
+class DatabaseAway(Failed):
+    """The database does not answer."""
+
+
 _BUSY_S = 30.0  # how long a command waits for a server that starts or stops right now
 
 
@@ -49,8 +54,12 @@ def configure(arguments: Namespace, *, port: int | None = None) -> Path:
 
 
 @contextmanager
-def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path]:
+def database(
+    arguments: Namespace, *, port: int | None = None, may_be_away: bool = False
+) -> Generator[Path]:
     """The product's database, connected and up to date, whether `flowlink up` runs or not.
+
+    One that `may_be_away` is taken as it is when it does not answer.
 
     :raises Failed: it does not answer, or belongs to a newer version.
     """
@@ -58,13 +67,14 @@ def database(arguments: Namespace, *, port: int | None = None) -> Generator[Path
 
     data = configure(arguments, port=port)
     with server(data) as url:
-        prepare(url)
+        is_there = _prepared(url, may_be_away=may_be_away)
         db.connect(url, pool_size=5)
         registry.load()
         imports_done()
         try:
             with _refusals():
-                startup.seed(now=clock.now())
+                if is_there:
+                    startup.seed(now=clock.now())
                 yield data
         finally:
             db.disconnect()
@@ -133,6 +143,17 @@ def prepare(url: str) -> None:
             upgrade(url)
 
 
+def _prepared(url: str, *, may_be_away: bool) -> bool:
+    try:
+        prepare(url)
+    except DatabaseAway as error:
+        if not may_be_away:
+            raise
+        logs.get().warning("the database is away", error=str(error))
+        return False
+    return True
+
+
 def upgrade(url: str) -> None:
     """Bring the database up to this version.
 
@@ -171,7 +192,7 @@ def _refusals() -> Generator[None]:
         yield
     except (OperationalError, psycopg.OperationalError) as error:
         first = str(error).strip().splitlines()[0]
-        raise Failed(f"the database does not answer: {first}") from error
+        raise DatabaseAway(f"the database does not answer: {first}") from error
     except InvalidToken:
         raise Failed(
             "this installation's secrets are not among SECRET_KEYS: name the data directory that"

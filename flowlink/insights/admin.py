@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends, Response
 from flowlink.identity.deps import require_operator
 from flowlink.insights import (
     admin_cases,
+    admin_desk,
     admin_groups,
     admin_house,
     admin_inbox,
@@ -12,6 +13,7 @@ from flowlink.insights import (
     admin_networks,
     admin_offers,
     admin_onboarding,
+    admin_people,
     admin_waiting,
     clicks,
 )
@@ -27,6 +29,8 @@ def console() -> Response:
 
 
 _PARTS = (
+    admin_desk,
+    admin_people,
     admin_groups,
     admin_cases,
     admin_onboarding,

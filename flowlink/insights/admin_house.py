@@ -35,6 +35,7 @@ class FlagForm(BaseModel):
 
     flag: Flag
     on: CheckboxField = False
+    reason: Annotated[str, Form(max_length=500)] = ""
 
 
 class PolicyForm(BaseModel):
@@ -147,16 +148,28 @@ def retry_mail(session: Db, actor: Operator, mail_id: str) -> Response:
 
 
 @router.get("/admin/audit")
-def audit(request: Request, session: Db, q: Search = "", cursor: Cursor = None) -> Response:
+def audit(
+    request: Request,
+    session: Db,
+    q: Search = "",
+    first: OptionalDay = None,
+    last: OptionalDay = None,
+    cursor: Cursor = None,
+) -> Response:
     """Who did what, to what, from where."""
-    found = records.audit_lines(session, query=q, before=lists.before(cursor), limit=SIZE + 1)
+    found = records.audit_lines(
+        session, query=q, first=first, last=last, before=lists.before(cursor), limit=SIZE + 1
+    )
     cut = lists.cut(found, key=lambda row: row.id)
-    return page(request, "insights/audit.html", lines=cut, q=q)
+    days = {"first": first or "", "last": last or ""}
+    return page(request, "insights/audit.html", lines=cut, q=q, days=days)
 
 
 @router.get("/admin/audit.csv")
-def audit_csv(session: Db, q: Search = "") -> Response:
-    found = records.audit_lines(session, query=q, limit=CSV_SIZE)
+def audit_csv(
+    session: Db, q: Search = "", first: OptionalDay = None, last: OptionalDay = None
+) -> Response:
+    found = records.audit_lines(session, query=q, first=first, last=last, limit=CSV_SIZE)
     header = ["at", "actor", "action", "subject", "from", "details"]
     rows = (
         (row.at, row.actor, row.action, row.subject, row.ip, records.as_text(row.details))
@@ -193,7 +206,13 @@ def settings_csv(session: Db) -> Response:
 @router.post("/admin/settings/flag")
 def switch_flag(session: Db, actor: Operator, form: Annotated[FlagForm, Form()]) -> Response:
     flags.switch(
-        session, flag=form.flag, on=form.on, actor=actor.label, now=clock.now(), ip=actor.ip
+        session,
+        flag=form.flag,
+        on=form.on,
+        actor=actor.label,
+        reason=form.reason,
+        now=clock.now(),
+        ip=actor.ip,
     )
     return see_other("/admin/settings")
 

@@ -1,14 +1,12 @@
-"""Console pages about money and those who earn it: monitoring, ledger, checks, partners."""
+"""Console pages about money: monitoring, ledger, checks."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from flowlink.insights import figures, journal, people, trends
+from flowlink.insights import desk, figures, journal, trends
 from flowlink.kernel import clock, ids
 from flowlink.ledger import check as ledger_check
-from flowlink.partners import ids as partner_ids
-from flowlink.partners.models import PartnerStatus
 from flowlink.payouts import check as payouts_check
 from flowlink.tracking import journal_health
 from flowlink.web import csv, lists
@@ -18,7 +16,6 @@ from flowlink.web.sessions import Db
 
 router = APIRouter()
 
-PartnerFilter = Annotated[str, Query(pattern="^(|pending|active|closed)$")]
 KindFilter = Annotated[str, Query(pattern=f"^(|{'|'.join(journal.KINDS)})$")]
 
 
@@ -31,6 +28,8 @@ def monitoring(request: Request, session: Db) -> Response:
         "insights/monitoring.html",
         summary=figures.summary(session, now=now),
         trends=trends.monitoring(session, now=now),
+        waits=desk.waits(session, now=now),
+        now=now,
         journals=journal_health.health(session, now=now),
     )
 
@@ -99,54 +98,3 @@ def checks(request: Request, session: Db) -> Response:
         made_at=clock.now(),
         totals=journal.totals(session),
     )
-
-
-@router.get("/admin/partners")
-def partners(
-    request: Request, session: Db, q: Search = "", status: PartnerFilter = "", cursor: Cursor = None
-) -> Response:
-    """Those who earn, newest first."""
-    found = people.partner_lines(
-        session,
-        now=clock.now(),
-        query=q,
-        status=status,
-        before=lists.before(cursor),
-        limit=SIZE + 1,
-    )
-    return page(
-        request,
-        "insights/partners.html",
-        partners=lists.cut(found, key=lambda line: line.partner.id),
-        statuses=[str(one) for one in PartnerStatus],
-        status=status,
-        q=q,
-    )
-
-
-@router.get("/admin/partners.csv")
-def partners_csv(session: Db, q: Search = "", status: PartnerFilter = "") -> Response:
-    found = people.partner_lines(session, now=clock.now(), query=q, status=status, limit=CSV_SIZE)
-    header = ["partner", "email", "status", "handle", "joined", "links", "clicks_30d", "on_hold"]
-    rows = (
-        (
-            ids.public(partner_ids.PREFIX, line.partner.id),
-            line.email,
-            str(line.partner.status),
-            line.partner.handle or "",
-            line.partner.created_at,
-            line.links,
-            line.clicks_30d,
-            line.on_hold,
-        )
-        for line in found
-    )
-    return csv.response("partners.csv", header, rows)
-
-
-@router.get("/admin/partners/{partner_id}")
-def partner(request: Request, session: Db, partner_id: str) -> Response:
-    """All about one partner."""
-    key = partner_ids.parse(partner_id)
-    shown = people.partner_page(session, partner_id=key, now=clock.now())
-    return page(request, "insights/partner.html", shown=shown)

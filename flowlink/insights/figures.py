@@ -1,25 +1,25 @@
 """The operator's figures, for the monitoring page and `GET /api/admin/summary` (spec 6, 8)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import Money
 from flowlink.ledger.accounts import AccountKind
 from flowlink.ledger.models import AccountRow, BalanceRow
-from flowlink.notify.models import Mail
 from flowlink.partners.models import Partner, PartnerStatus
-from flowlink.payouts.models import OPEN_STATES, State, Withdrawal
+from flowlink.payouts.models import State, Withdrawal
 from flowlink.risk import queries as risk
 from flowlink.tracking import queries as tracking
-from flowlink.tracking.models import Conversion, Postback, Result, Status
-from flowlink.tracking.rollups import DayCount
+from flowlink.tracking.models import Conversion, Postback, Status
+from flowlink.tracking.rollups import DayCount, HourCount
 
 WINDOW = timedelta(days=7)
 DAY = timedelta(days=1)
+ASSIGNMENT_STATES = ("pending", "approved", "posted", "failed", "skipped")
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,10 @@ class Summary:
     pending: Money
     withdrawing: Money
     paid: Money
+    assignments: Mapping[str, int]
     holds: int
     postbacks_24h: int
     partners_active: int
-    partners_waiting: int
-    withdrawals_waiting: int
-    quarantined: int
-    job_failures_24h: int
-    mails_failed_24h: int
     offer: tracking.CurrentOffer | None
 
     @property
@@ -58,9 +54,14 @@ def per(total: Money, count: int) -> Money:
     return total.in_proportion(Money(1), Money(count))
 
 
+def window_start(now: datetime) -> datetime:
+    """Where the seven days begin: at a full hour, since clicks are counted by the hour."""
+    return (now - WINDOW).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
 def summary(session: Session, *, now: datetime) -> Summary:
     """Everything that the operator looks at first, computed from the records themselves."""
-    since = now - WINDOW
+    since = window_start(now)
     sold = _sold_since(session, since)
     owed = owed_to_partners(session)
     return Summary(
@@ -73,16 +74,18 @@ def summary(session: Session, *, now: datetime) -> Summary:
         pending=owed[AccountKind.PENDING],
         withdrawing=owed[AccountKind.WITHDRAWING],
         paid=paid_out(session),
+        assignments=assignments(),
         holds=risk.open_count(session),
         postbacks_24h=_count(session, Postback.received_at >= now - DAY),
         partners_active=_count(session, Partner.status == PartnerStatus.ACTIVE),
-        partners_waiting=_count(session, Partner.status == PartnerStatus.PENDING),
-        withdrawals_waiting=_count(session, Withdrawal.state.in_(OPEN_STATES)),
-        quarantined=_count(session, Postback.result == Result.QUARANTINED),
-        job_failures_24h=_count(session, JobRun.ok.is_(False), JobRun.started_at >= now - DAY),
-        mails_failed_24h=_count(session, Mail.state == "failed", Mail.created_at >= now - DAY),
         offer=tracking.current_offer(session, now),
     )
+
+
+def assignments() -> Mapping[str, int]:
+    """Assignments of content by state. Nothing assigns content yet, so the set counted is empty."""
+    made: Sequence[str] = ()
+    return {state: made.count(state) for state in ASSIGNMENT_STATES}
 
 
 def owed_to_partners(session: Session) -> dict[AccountKind, Money]:
@@ -117,11 +120,18 @@ def _sold_since(session: Session, since: datetime) -> tuple[int, Money]:
 
 
 def _clicks(session: Session, *, since: datetime, now: datetime) -> int:
-    """Valid clicks of the last seven UTC days, today included."""
-    counted = select(func.sum(DayCount.valid)).where(
-        DayCount.day > since.date(), DayCount.day <= now.date()
+    """Valid clicks from `since`, a full hour, on: whole UTC days and the first one's rest."""
+    first = since.astimezone(UTC).date()
+    days = select(func.sum(DayCount.valid)).where(
+        DayCount.day > first, DayCount.day <= now.astimezone(UTC).date()
     )
-    return int(session.scalar(counted) or 0)
+    there = select(DayCount.partner).where(DayCount.day == first)
+    hours = select(func.sum(HourCount.valid)).where(
+        HourCount.partner.in_(there),
+        HourCount.hour >= since,
+        HourCount.hour < datetime.combine(first + DAY, time.min, UTC),
+    )
+    return int(session.scalar(days) or 0) + int(session.scalar(hours) or 0)
 
 
 def _count(session: Session, *where: ColumnElement[bool]) -> int:

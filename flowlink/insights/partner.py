@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from flowlink.insights import earnings, live, portal, statement, trail
 from flowlink.kernel import clock, ids
-from flowlink.partners import queries as partners
+from flowlink.partners import letters, queries as partners
 from flowlink.partners.deps import CurrentPartner
 from flowlink.payouts import click_queries, ids as payout_ids, queries as payouts
 from flowlink.payouts.deps import CurrentPolicy
@@ -58,6 +58,14 @@ def show_live(
     """The portal's counters alone, as they are now."""
     found = live.counters(session, partner_id=partner_id, now=clock.now())
     return fragment(request, "insights/_live.html", live=found, policy=policy)
+
+
+@router.get("/partner/messages.csv")
+def messages_csv(session: Db, partner_id: CurrentPartner) -> Response:
+    """What was written to them by hand."""
+    found = letters.letters(session, partner_id, limit=CSV_SIZE)
+    rows = ((letter.at, letter.subject, letter.body) for letter in found)
+    return csv.response("messages.csv", ["at", "subject", "message"], rows)
 
 
 @router.get("/partners/earnings")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from flowlink.insights import earnings, live, reasons, watching
 from flowlink.insights.live import Live
 from flowlink.insights.reasons import Why
-from flowlink.partners import onboarding, queries as partners
+from flowlink.partners import letters, onboarding, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.partners.onboarding_models import TermsText
@@ -57,6 +57,7 @@ class Portal:
     terms: TermsText | None
     new_terms: bool
     cases_open: int
+    letters: Sequence[letters.Letter]
 
     @property
     def offer_choices(self) -> Sequence[tuple[str, str]]:
@@ -86,6 +87,7 @@ def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
         cases_open=sum(
             case.state == CaseState.OPEN for case in cases.cases_of(session, partner_id)
         ),
+        letters=letters.letters(session, partner_id, limit=LATEST),
     )
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -36,12 +36,26 @@ class PolicyState:
 
 
 def audit_lines(
-    session: Session, *, query: str = "", before: UUID | None = None, limit: int = 50
+    session: Session,
+    *,
+    query: str = "",
+    first: date | None = None,
+    last: date | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
 ) -> Sequence[AuditRow]:
-    """The newest first; `query` is part of an actor, an action or a subject."""
+    """The newest first, of the UTC days from `first` to `last`, both included.
+
+    `query` is part of an actor, an action, a subject, an address or the facts.
+    """
     rows = select(AuditRow)
+    if first is not None:
+        rows = rows.where(AuditRow.at >= datetime.combine(first, time.min, UTC))
+    if last is not None:
+        rows = rows.where(AuditRow.at <= datetime.combine(last, time.max, UTC))
     if query:
-        columns = (AuditRow.actor, AuditRow.action, AuditRow.subject)
+        facts = cast(AuditRow.details, Text)
+        columns = (AuditRow.actor, AuditRow.action, AuditRow.subject, AuditRow.ip, facts)
         rows = rows.where(or_(*(column.icontains(query, autoescape=True) for column in columns)))
     if before is not None:
         rows = rows.where(AuditRow.id < before)

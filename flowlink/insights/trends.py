@@ -23,6 +23,7 @@ from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import MICRO_PER_CENT, Money
 from flowlink.partners.models import Partner
 from flowlink.payouts.models import Accrual, Commission, State, Withdrawal
+from flowlink.risk.models import Hold
 from flowlink.tracking.models import Conversion, Postback, Result, Status
 from flowlink.tracking.rollups import DayCount
 
@@ -54,6 +55,13 @@ class Trends:
     paid: Series
     runs: Series
     joined: Series
+    holds: Series
+
+    @property
+    def per_click(self) -> Sequence[int]:
+        """Revenue by valid clicks of each day, zero on days without clicks."""
+        days = zip(self.revenue.values["revenue"], self.clicks.values["valid"], strict=True)
+        return [gross // clicks if clicks else 0 for gross, clicks in days]
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
     earned = _daily(Conversion.occurred_at, start, literal("revenue"), gross)
     paid = _daily(Withdrawal.updated_at, start, literal("paid"), sent).where(settled)
     joined = _daily(Partner.created_at, start, literal("joined"), func.count())
+    placed = _daily(Hold.created_at, start, literal("placed"), func.count())
+    lifted = _daily(Hold.lifted_at, start, literal("lifted"), func.count())
     runs = _daily(JobRun.started_at, start, cast(JobRun.ok, String), func.count())
     return Trends(
         clicks=_clicks(session, span),
@@ -84,6 +94,7 @@ def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
         paid=_series(session, paid, span, ["paid"]),
         runs=_series(session, runs, span, ["true", "false"]),
         joined=_series(session, joined, span, ["joined"]),
+        holds=_series(session, union_all(placed, lifted), span, ["placed", "lifted"]),
     )
 
 

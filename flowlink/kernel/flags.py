@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import audit, settings
 from flowlink.kernel.models import FlagRow
+from flowlink.kernel.policy import ReasonMissing
 
 
 class Flag(StrEnum):
@@ -24,10 +25,22 @@ def on(session: Session, flag: Flag) -> bool:
 
 
 def switch(
-    session: Session, *, flag: Flag, on: bool, actor: str, now: datetime, ip: str = ""
+    session: Session,
+    *,
+    flag: Flag,
+    on: bool,
+    actor: str,
+    reason: str,
+    now: datetime,
+    ip: str = "",
 ) -> None:
-    """Switch the flag for everybody, from now on."""
+    """Switch the flag for everybody, from now on.
+
+    :raises ReasonMissing: every switch keeps its reason.
+    """
+    if not reason.strip():
+        raise ReasonMissing
     values = {"on": on, "actor": actor, "at": now}
     row = insert(FlagRow).values(name=flag.value, **values)
     session.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
-    audit.record(session, actor, "switched flag", flag.value, now, ip, on=on)
+    audit.record(session, actor, "switched flag", flag.value, now, ip, on=on, reason=reason.strip())

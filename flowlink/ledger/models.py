@@ -8,8 +8,8 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
-    Identity,
     Index,
+    MetaData,
     SmallInteger,
     UniqueConstraint,
     text,
@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
-from flowlink.kernel.db import Base, Key
+from flowlink.kernel.db import Base
 
 OWNED_FROM = 1_000_000_000  # account numbers below belong to the installation
 
@@ -78,13 +78,13 @@ class BalanceRow(Base):
 
 
 class EntryRow(Base):
-    """One business fact."""
+    """One business fact: what stands in the row of its first transfer."""
 
     __tablename__ = "ledger_entry"
-    __table_args__ = (CheckConstraint("source <> ''", name="source"),)
+    metadata = MetaData()  # apart from the tables', which have to be what the database has
 
-    id: Mapped[Key]
-    source: Mapped[str] = mapped_column(unique=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    source: Mapped[str]
     kind: Mapped[str]
     effective_at: Mapped[datetime]
     at: Mapped[datetime]
@@ -92,11 +92,14 @@ class EntryRow(Base):
 
 
 class TransferRow(Base):
-    """One line of an entry; `number` grows in the order in which each balance moved."""
+    """One line of an entry; `number` grows in the order in which each balance moved.
+
+    The first of an entry, and no other, also says what the entry is.
+    """
 
     __tablename__ = "ledger_transfer"
     __table_args__ = (
-        UniqueConstraint("entry_id", "leg", name="uq_ledger_transfer_entry_id"),
+        Index("uq_ledger_transfer_source", "source", unique=True, postgresql_where=text("leg = 1")),
         Index(
             "ix_ledger_transfer_debit_number",
             "debit",
@@ -112,19 +115,29 @@ class TransferRow(Base):
         CheckConstraint(
             "amount > 0 AND debit <> credit AND debit % 1000 = credit % 1000", name="shape"
         ),
+        CheckConstraint(
+            "source <> '' AND num_nulls(source, kind, at, effective_at, ref)"
+            " = CASE leg WHEN 1 THEN 0 ELSE 5 END",
+            name="entry",
+        ),
     )
 
-    number: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    entry_id: Mapped[UUID]
+    number: Mapped[int] = mapped_column(BigInteger)
+    entry_id: Mapped[UUID] = mapped_column(primary_key=True)
     debit: Mapped[int] = mapped_column(BigInteger)
     credit: Mapped[int] = mapped_column(BigInteger)
     amount: Mapped[int] = mapped_column(BigInteger)
     debit_after: Mapped[int] = mapped_column(BigInteger)
     credit_after: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime | None]
+    effective_at: Mapped[datetime | None]
     debit_shard: Mapped[int] = mapped_column(SmallInteger)
     credit_shard: Mapped[int] = mapped_column(SmallInteger)
-    leg: Mapped[int] = mapped_column(SmallInteger)
+    leg: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     code: Mapped[str]
+    kind: Mapped[str | None]
+    source: Mapped[str | None]
+    ref: Mapped[dict[str, Any] | None]
 
 
 class PostingRuleRow(Base):

@@ -119,7 +119,7 @@ def post_many(session: Session, entries: Sequence[Entry], now: datetime) -> list
     """
     if not entries:
         return []
-    rows = session.execute(POST, _arguments(entries, now))
+    rows = session.execute(POST, _arguments(entries, now)).all()
     return [Outcome(entry_id=entry_id, status=Status(status)) for status, entry_id in rows]
 
 

@@ -73,6 +73,11 @@ def counts(session: Session) -> dict[str, int]:
     return dict.fromkeys(MailState, 0) | dict(found.all())
 
 
+def was_queued(session: Session, *, source: str) -> bool:
+    """Whether something has queued its mail already."""
+    return session.scalar(select(Mail.id).where(Mail.source == source)) is not None
+
+
 def due(session: Session, *, now: datetime, limit: int) -> Sequence[MailId]:
     """Mails that wait for an attempt, the longest waiting first."""
     waiting = Mail.state == MailState.QUEUED, Mail.next_try_at <= now

@@ -8,6 +8,7 @@ from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
 
 from flowlink.kernel.errors import Invalid
+from flowlink.papers import letters
 
 LINE_MAX = 120
 # VAT area of the EU (directive 2006/112/EC, art. 5). Greece's VAT numbers begin with EL.
@@ -20,6 +21,10 @@ _VAT_PREFIX = {"GR": "EL"}
 
 class MissingDetail(Invalid):
     message = "Please fill in name, street, postcode, city and country."
+
+
+class OtherLetters(Invalid):
+    message = "Papers can show Latin, Greek, Cyrillic and Hebrew letters. Please use those."
 
 
 class UnknownCountry(Invalid):
@@ -73,12 +78,14 @@ class Party:
 def checked(party: Party) -> Party:
     """The party with its numbers in their normal form.
 
-    :raises MissingDetail: :raises UnknownCountry: :raises BadVatNumber: wrong check digits, or of
-        another country.
+    :raises MissingDetail: :raises OtherLetters: :raises UnknownCountry:
+    :raises BadVatNumber: wrong check digits, or of another country.
     """
     wanted = (party.name, party.street, party.city)
     if not all(wanted) or any(len(line) > LINE_MAX for line in wanted):
         raise MissingDetail
+    if not all(map(letters.shows, (*wanted, party.postcode, party.registration))):
+        raise OtherLetters
     if party.country not in countries("en"):
         raise UnknownCountry
     return Party(**{**party.kept(), "vat_number": _vat_number(party)})

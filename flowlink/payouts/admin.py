@@ -16,7 +16,7 @@ from flowlink.identity.deps import (
 from flowlink.kernel import clock
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
-from flowlink.payouts import ids, queries, withdrawals
+from flowlink.payouts import by_hand, ids, queries, withdrawals
 from flowlink.payouts.models import OPEN_STATES, State
 from flowlink.payouts.queries import WithdrawalLine
 from flowlink.web import csv, lists
@@ -125,7 +125,7 @@ def reject(
 def fail(
     session: Db, operator: Operator, withdrawal_id: str, form: Annotated[ReasonForm, Form()]
 ) -> Response:
-    withdrawals.mark_failed(
+    by_hand.fail(
         session,
         withdrawal_id=ids.parse(withdrawal_id),
         reason=form.reason,
@@ -141,7 +141,7 @@ def fail(
 def give_back(
     session: Db, operator: Operator, withdrawal_id: str, form: Annotated[ReasonForm, Form()]
 ) -> Response:
-    withdrawals.mark_returned(
+    by_hand.give_back(
         session,
         withdrawal_id=ids.parse(withdrawal_id),
         reason=form.reason,
@@ -161,7 +161,7 @@ def pay(
     withdrawal_id: Annotated[str, Query(alias="id", max_length=64)],
 ) -> Response:
     """Settle by hand what was paid by hand."""
-    withdrawals.mark_paid(
+    by_hand.pay(
         session,
         withdrawal_id=ids.parse(withdrawal_id),
         reference=form.reference,

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from flowlink.identity import queries as identity
@@ -170,6 +170,11 @@ def take_back(session: Session, *, paper_id: UUID, now: datetime) -> bool:
     except service.CreditedAlready:
         return False
     return True
+
+
+def lacks_invoice() -> ColumnElement[bool]:
+    """The withdrawal arrived and no standing invoice says so, whatever the cause."""
+    return and_(Withdrawal.state == State.SETTLED, ~_invoiced())
 
 
 def _invoiced() -> ColumnElement[bool]:

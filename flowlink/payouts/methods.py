@@ -33,6 +33,10 @@ class BadIban(BadDetails):
     message = "This is not a valid IBAN."
 
 
+class NotSepa(BadDetails):
+    message = "This account cannot get SEPA transfers. Please give one within the SEPA area."
+
+
 class BadPaypalAddress(BadDetails):
     message = "This is not a valid e-mail address for PayPal."
 
@@ -52,7 +56,7 @@ def keep(
     A first method counts as settled at once, a later one after 72 hours (spec 3). The caller holds
     the partner's lock.
 
-    :raises BadMethod: not a method we pay by. :raises BadDetails: none, or not valid.
+    :raises BadMethod: not a method we pay by. :raises BadDetails: none, not valid, or not SEPA.
     """
     if rail not in policy.payout_methods:
         raise BadMethod
@@ -102,11 +106,16 @@ def _last(known: Sequence[Method], rail: Rail, now: datetime) -> Method:
 
 
 def _normal_iban(details: str) -> str:
-    """ISO 13616 with its check digits, and the country's own where it has some."""
+    """ISO 13616 with its check digits, and the country's own where it has some; of a country to
+    which our runs can pay: one foreign account would have the bank refuse the whole file.
+    """
     try:
-        return str(schwifty.IBAN(details.strip(), validate_bban=True))
+        iban = schwifty.IBAN(details.strip(), validate_bban=True)
     except SchwiftyException:
         raise BadIban from None
+    if not iban.in_sepa_zone:
+        raise NotSepa
+    return str(iban)
 
 
 def _normal_address(details: str) -> str:

@@ -24,9 +24,18 @@ from flowlink.payouts.run_models import (
     RunItem,
     RunState,
 )
+from flowlink.payouts.tax_models import TaxProfile
 
 QUIET = timedelta(days=5)  # a bank that has said nothing of an order for so long is asked by phone
 _ENDED = (State.SETTLED, State.FAILED, State.RETURNED)
+# Whether somebody had said by then in whose name to pay: on their papers, or with the account.
+_NAMED = or_(
+    Method.holder != "",
+    select(TaxProfile.id)
+    .where(TaxProfile.partner_id == Withdrawal.partner_id, TaxProfile.created_at <= Run.made_at)
+    .correlate(Withdrawal, Run)
+    .exists(),
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,8 @@ def items(
 ) -> Sequence[ItemLine]:
     """A run's items in the order of its file; `state` may also be `unknown` or `trouble`."""
     rows = (
-        select(RunItem, Withdrawal, Method, User.email)
+        select(RunItem, Withdrawal, Method, User.email, _NAMED)
+        .join(Run, Run.id == RunItem.run_id)
         .join(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
         .join(Method, Method.id == Withdrawal.method_id)
         .join(Partner, Partner.id == Withdrawal.partner_id)
@@ -111,7 +121,7 @@ def items(
     if after is not None:
         rows = rows.where(RunItem.withdrawal_id > after)
     found = session.execute(rows.order_by(RunItem.withdrawal_id).limit(limit))
-    return [_item(*row) for row in found]
+    return [_item(*row[:4], named=row[4]) for row in found]
 
 
 def to_pay(session: Session) -> dict[Rail, tuple[int, Money]]:
@@ -130,13 +140,14 @@ def to_pay(session: Session) -> dict[Rail, tuple[int, Money]]:
 
 
 def unnamed(session: Session, run_id: UUID) -> int:
-    """How many items of a run have no account holder's name."""
+    """How many items of a run bear a handle for want of a name."""
     rows = (
         select(func.count())
         .select_from(RunItem)
+        .join(Run, Run.id == RunItem.run_id)
         .join(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
         .join(Method, Method.id == Withdrawal.method_id)
-        .where(RunItem.run_id == run_id, RunItem.left_at.is_(None), Method.holder == "")
+        .where(RunItem.run_id == run_id, RunItem.left_at.is_(None), ~_NAMED)
     )
     return session.scalar(rows) or 0
 
@@ -195,7 +206,9 @@ def _runs() -> Select[Run, int, int, int]:
     )
 
 
-def _item(item: RunItem, withdrawal: Withdrawal, method: Method, email: str) -> ItemLine:
+def _item(
+    item: RunItem, withdrawal: Withdrawal, method: Method, email: str, *, named: bool
+) -> ItemLine:
     return ItemLine(
         withdrawal_id=WithdrawalId(withdrawal.id),
         partner_id=PartnerId(withdrawal.partner_id),
@@ -203,7 +216,7 @@ def _item(item: RunItem, withdrawal: Withdrawal, method: Method, email: str) -> 
         end_to_end_id=item.end_to_end_id,
         amount=Money.from_cents(item.amount_minor, withdrawal.currency),
         holder=item.holder,
-        named=bool(method.holder),
+        named=named,
         destination=method.masked,
         state=State(withdrawal.state),
         answer=item.answer,

@@ -17,7 +17,7 @@ from flowlink.kernel import audit, db, events, ids as public_ids, settings
 from flowlink.kernel.errors import Forbidden, NotFound, Refused
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import ids, run_files, sepa, withdrawals
+from flowlink.payouts import ids, run_files, sepa, tax, withdrawals
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import Run, RunItem, RunState
 from flowlink.risk import service as risk
@@ -298,14 +298,22 @@ def _attempts(session: Session, chosen: Sequence[Withdrawal]) -> dict[UUID, int]
 
 
 def _holders(session: Session, chosen: Sequence[Withdrawal]) -> dict[UUID, str]:
-    """In whose name each method is; without one, the partner's handle stands in."""
+    """In whose name each is paid: the name on the partner's papers, which the invoice bears too,
+    else the account's holder as they gave it; without either their handle stands in.
+    """
+    legal = tax.profiles(session, {PartnerId(each.partner_id) for each in chosen})
     rows = (
         select(Withdrawal.id, Method.holder, Partner)
         .join(Method, Method.id == Withdrawal.method_id)
         .join(Partner, Partner.id == Withdrawal.partner_id)
         .where(Withdrawal.id.in_([each.id for each in chosen]))
     )
-    return {key: holder or partner.shown_as for key, holder, partner in session.execute(rows)}
+    return {
+        key: legal[PartnerId(partner.id)].party.name
+        if PartnerId(partner.id) in legal
+        else holder or partner.shown_as
+        for key, holder, partner in session.execute(rows)
+    }
 
 
 def _audit(session: Session, run: Run, action: str, actor: str, now: datetime, ip: str) -> None:

@@ -6,6 +6,7 @@ rulebooks 2025), and none is needed within SEPA. Letters are those that every SE
 (EPC217-08, best practices on the character set).
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from flowlink.payouts import xml_schemas
 MESSAGE = "pain.001.001.09"
 NAME_MAX = 70
 TEXT_MAX = 140
+_SLASHES = re.compile("/+")
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-?:().,'+ ")
 _SPELLED = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l",
             "Ł": "L", "đ": "d", "Đ": "D", "&": "+", "\u2019": "'", "@": "(at)"}  # fmt: skip
@@ -80,7 +82,7 @@ def plain(text: str, longest: int) -> str:
         if not unicodedata.combining(letter)
     ]
     # An identifier or text must not begin or end with a slash nor hold two (EPC217-08).
-    cleaned = " ".join("".join(letters).replace("//", "/").strip("/ ").split())
+    cleaned = " ".join(_SLASHES.sub("/", "".join(letters)).strip("/ ").split())
     return escape(cleaned[:longest].strip() or "NOTPROVIDED")
 
 

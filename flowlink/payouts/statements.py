@@ -29,10 +29,13 @@ EARNED = tuple(kind for kind in PARTNER_KINDS if kind != AccountKind.PENDING)
 WORDS = {
     Code.COMMISSION: mark("Commissions"),
     Code.RESERVE: mark("Commissions, kept in reserve at first"),
-    Code.DEBT_REPAID: mark("Commissions that repaid a debt"),
+    Code.DEBT_REPAID: mark("Earnings that repaid a debt"),
     Code.CLAWBACK: mark("Commissions taken back"),
     Code.CLICKS: mark("Paid clicks"),
     Code.CLICKS_BACK: mark("Paid clicks taken back"),
+    Code.REFERRAL: mark("Rewards for partners you brought"),
+    Code.REFERRAL_BACK: mark("Rewards for partners you brought, taken back"),
+    Code.ADJUSTMENT: mark("Missing sales, made good"),
     Code.PAYOUT: mark("Paid out"),
     Code.PAYOUT_BACK: mark("Payments that came back"),
 }

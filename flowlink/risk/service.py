@@ -16,6 +16,7 @@ from flowlink.kernel.policy import Policy
 from flowlink.notify import service as notify
 from flowlink.partners import ids as partner_ids, queries as partners
 from flowlink.partners.ids import PartnerId
+from flowlink.partners.models import PartnerStatus
 from flowlink.risk.models import Flag, Hold, Standing
 
 
@@ -63,10 +64,11 @@ def place_hold(
     """Keep a partner's money and publications back from now on, for a reason they can read.
 
     While a hold with this flag binds, placing another changes nothing and returns the first.
+    A banned partner gets no mail of it: that of the ban said why.
     """
     if not reason.strip():
         raise ReasonMissing
-    partners.get(session, partner_id)
+    partner = partners.get(session, partner_id)
     lock_hold(session, partner_id=partner_id)
     for binding in _open(session, [partner_id]):
         if binding.flag == flag:
@@ -86,7 +88,8 @@ def place_hold(
     subject = partner_ids.public(partner_id)
     facts = {"flag": str(flag), "reason": hold.reason, "evidence": evidence}
     audit.record(session, actor, "placed hold", subject, now, ip, **facts)
-    _write_to(session, hold, template="risk/email/hold_placed", now=now)
+    if partner.status != PartnerStatus.CLOSED:
+        _write_to(session, hold, template="risk/email/hold_placed", now=now)
     return hold
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.identity.models import User
 from flowlink.kernel.policy import Policy
-from flowlink.partners import bans
+from flowlink.partners import bans, queries
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.risk import service as risk, watches
@@ -60,10 +61,10 @@ def decide(
                 session, watch_id=watch.id, fraud=fraud, reason=reason, actor=actor, now=now, ip=ip
             )
     for partner_id in people if verdict in (Verdict.HOLD, Verdict.BAN) else ():
-        risk.place_hold(
+        act = ban if verdict is Verdict.BAN else risk.place_hold
+        act(
             session,
             partner_id=partner_id,
-            flag=Flag.FRAUD if verdict is Verdict.BAN else Flag.HOLD,
             reason=reason,
             evidence={"watched": [str(w.rule) for w in chosen if w.partner_id == partner_id]},
             actor=actor,
@@ -71,9 +72,44 @@ def decide(
             policy=policy,
             ip=ip,
         )
-        if verdict is Verdict.BAN:
-            _ban(session, partner_id, reason, actor, now, ip)
     return len(chosen)
+
+
+def ban(
+    session: Session,
+    *,
+    partner_id: PartnerId,
+    reason: str,
+    evidence: dict[str, Any],
+    actor: str,
+    now: datetime,
+    policy: Policy,
+    ip: str = "",
+) -> None:
+    """End the work with a partner as a fraud: what waits is refused, what they have is held.
+
+    They read the reason in one mail, that of the ban.
+
+    :raises bans.AlreadyClosed: :raises ReasonMissing: :raises queries.UnknownPartner:
+    """
+    queries.get(session, partner_id)
+    risk.lock_hold(session, partner_id=partner_id)  # before the partner's row, as everywhere
+    bans.ban(session, partner_id=partner_id, reason=reason, actor=actor, now=now, ip=ip)
+    risk.place_hold(
+        session,
+        partner_id=partner_id,
+        flag=Flag.FRAUD,
+        reason=reason,
+        evidence=evidence,
+        actor=actor,
+        now=now,
+        policy=policy,
+        ip=ip,
+    )
+    for watch in watches.open_of(session, partner_id):
+        watches.decide(
+            session, watch_id=watch.id, fraud=True, reason=reason, actor=actor, now=now, ip=ip
+        )
 
 
 def listed(
@@ -98,13 +134,3 @@ def listed(
             last = select(Watch.deadline, Watch.id).where(Watch.id == after).scalar_subquery()
             rows = rows.where(tuple_(Watch.deadline, Watch.id) > last)
     return [(row[0], row[1]) for row in session.execute(rows.limit(limit))]
-
-
-def _ban(
-    session: Session, partner_id: PartnerId, reason: str, actor: str, now: datetime, ip: str
-) -> None:
-    for watch in watches.open_of(session, partner_id):
-        watches.decide(
-            session, watch_id=watch.id, fraud=True, reason=reason, actor=actor, now=now, ip=ip
-        )
-    bans.ban(session, partner_id=partner_id, reason=reason, actor=actor, now=now, ip=ip)

@@ -76,13 +76,13 @@ def unpack(record: bytes) -> Row:
     if version != _VERSION or len(record) != end:
         raise Unreadable(f"a record of version {version} and {len(record)} bytes")
     return Row(
-        number=number,
-        visitor=visitor,
-        link=link,
-        partner=partner,
-        reason=reason,
-        country=country,
-        origin=origin,
+        number,
+        visitor,
+        link,
+        partner,
+        reason,
+        country,
+        origin,
         agent=record[_FIXED.size : middle].decode("utf-8", "replace"),
         referrer=record[middle:end].decode("utf-8", "replace"),
     )

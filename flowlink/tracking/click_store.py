@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import date
 
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.dialects import postgresql
@@ -107,7 +106,8 @@ class ClickStore:
 
     def _prepare_days(self, rows: Sequence[Row]) -> None:
         """Make the days' partitions. Without one its clicks wait in the default partition."""
-        for day in sorted({_day(row) for row in rows} - self._memory.days):
+        days = {clickid.day(row.number): row.number for row in rows}
+        for day in sorted({clickid.at(one).date() for one in days.values()} - self._memory.days):
             try:
                 with db.write() as session:
                     housekeeping.ensure_partition(session, day=day)
@@ -132,7 +132,3 @@ def position_of(session: Session, *, edge: str) -> Position:
     """How far an edge's journal is kept."""
     row = session.scalar(select(JournalPosition).where(JournalPosition.edge == edge))
     return START if row is None else Position(row.segment, row.byte_offset, row.sequence)
-
-
-def _day(row: Row) -> date:
-    return clickid.at(row.number).date()

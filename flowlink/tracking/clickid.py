@@ -43,12 +43,19 @@ class ClickRef:
 
 
 class Maker:
-    """Makes ever-growing numbers for one process. `node` is held by no other process."""
+    """Makes ever-growing numbers for one process. `node` is held by no other process.
 
-    def __init__(self, node: int) -> None:
-        self._node = (node & ((1 << _NODE_BITS) - 1)) << _SEQUENCE_BITS
-        self._last_ms = -1
+    `after_ms`: whoever had the node before made numbers until then.
+    """
+
+    def __init__(self, node: int, *, after_ms: int = 0) -> None:
+        self.move_to(node)
+        self._last_ms = max(after_ms - _EPOCH_MS, -1)
         self._sequence = 0
+
+    def move_to(self, node: int) -> None:
+        """Go on as another node."""
+        self._node = (node & ((1 << _NODE_BITS) - 1)) << _SEQUENCE_BITS
 
     def next(self, now: datetime) -> int:
         """A number for `now`; it never goes back, even when the clock does."""

@@ -7,13 +7,13 @@ the clicks; an address stays in memory and only its day's salted hash is kept.
 
 import secrets
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -124,8 +124,7 @@ class Stored:
     destination: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A click as it is kept: numbers, and two words that get theirs when they are written."""
 
     number: int
@@ -197,23 +196,23 @@ def record(
 
 def insert(rows: Sequence[Row], *, memory: Memory) -> Steps[None]:
     """Keep and count clicks whose numbers are known already. The first of a visitor counts."""
-    rows = sorted(rows, key=_NUMBER)
-    agents = yield from _words("agent", {row.agent for row in rows}, memory.agent)
-    hosts = yield from _words("referrer", {row.referrer for row in rows}, memory.referrer)
-    told = [(row.number, row.visitor, row.link, row.reason) for row in rows]
-    columns: dict[str, Sequence[int | str]] = {
-        "id": [row.number for row in rows],
-        "visitor": [row.visitor for row in rows],
-        "link": [row.link for row in rows],
-        "partner": [row.partner for row in rows],
-        "agent": [agents[row.agent][0] for row in rows],
-        "device": [agents[row.agent][1] for row in rows],
-        "referrer": [hosts[row.referrer][0] for row in rows],
-        "reason": [int(row.reason) for row in rows],
-        "country": [row.country for row in rows],
-        "origin": [row.origin for row in rows],
-        "minute": [click_batch.minute_of(row.number) for row in rows],
-        "key": click_batch.visitor_keys(told),
+    number, visitor, link, partner, reason, country, origin, agent, host = zip(
+        *sorted(rows, key=_NUMBER), strict=True
+    )
+    agents = yield from _words("agent", set(agent), memory.agent)
+    hosts = yield from _words("referrer", set(host), memory.referrer)
+    columns: dict[str, Iterable[int | None]] = {
+        "id": number,
+        "visitor": visitor,
+        "link": link,
+        "partner": partner,
+        "agent": [agents[one][0] for one in agent],
+        "device": [agents[one][1] for one in agent],
+        "referrer": [hosts[one][0] for one in host],
+        "reason": map(int, reason),
+        "country": country,
+        "origin": origin,
+        "key": click_batch.visitor_keys(zip(number, visitor, link, reason, strict=True)),
     }
     yield click_batch.STORE, {name: click_batch.array(each) for name, each in columns.items()}
 
@@ -326,15 +325,16 @@ def _misses(
 
 def visitor(salt: bytes, *, address: bytes, agent: bytes) -> int:
     """Who it was, for today only: the salt is thrown away, and with it the way back."""
-    message = address + b"\x1f" + agent
-    key = _visitor_key(settings.current().secret_keys)
-    return int.from_bytes(blake2b(message, key=key, salt=salt, digest_size=8).digest(), signed=True)
+    hashed = _visitors(settings.current().secret_keys, salt).copy()
+    hashed.update(address + b"\x1f" + agent)
+    return int.from_bytes(hashed.digest(), signed=True)
 
 
 @lru_cache(maxsize=4)
-def _visitor_key(ring: tuple[str, ...]) -> bytes:
+def _visitors(ring: tuple[str, ...], salt: bytes) -> blake2b:
+    """The day's hash, before anybody is put into it: a copy costs less than a new one."""
     assert ring == settings.current().secret_keys
-    return crypto.derived("visitor")[0]
+    return blake2b(key=crypto.derived("visitor")[0], salt=salt, digest_size=8)
 
 
 def _visitor(visit: Visit, salt: bytes) -> int:

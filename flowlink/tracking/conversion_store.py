@@ -51,6 +51,7 @@ class Known:
     amount_micro: int
     revision: int
     occurred_at: datetime
+    said_micro: int | None = None
 
 
 class Book:
@@ -72,12 +73,12 @@ class Book:
     def move(self, known: Known, step: Step, now: datetime) -> None:
         """The next revision of one that was known."""
         known.revision += 1
-        known.status, known.amount_micro = step.status, step.amount_micro
+        known.status, known.amount_micro, known.said_micro = step.status, step.amount_micro, None
         self._keep(known)
         row = self._rows.get(known.key)
         if row is not None:
             row.revision, row.updated_at = known.revision, now
-            row.status, row.amount_micro = known.status, known.amount_micro
+            row.status, row.amount_micro, row.said_micro = known.status, known.amount_micro, None
 
     def newest(
         self, network_id: UUID, owner: Attribution, goal: str, amount_micro: int | None
@@ -177,6 +178,7 @@ def _known(row: Conversion) -> Known:
         amount_micro=row.amount_micro,
         revision=row.revision,
         occurred_at=row.occurred_at,
+        said_micro=row.said_micro,
     )
 
 

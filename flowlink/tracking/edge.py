@@ -17,6 +17,7 @@ from flowlink.tracking import (
     click_record,
     clickid,
     clicks,
+    link_snapshot,
     link_table,
     origins,
     pages,
@@ -48,6 +49,7 @@ SHORT_HOST = "short_host"
 POSTBACK_PATH = "/aff/postback"
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STOP_S = 2.0
+_RETRY_S = 0.5
 
 
 class Edge:
@@ -62,7 +64,9 @@ class Edge:
         self.keeper: Keeper | None = None
         self.recording: Recording | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._closed_until = float("-inf")
         self._shipping: shipping.Shipping | None = None
+        self._keeping: link_snapshot.Keeping | None = None
         self._inbox = Inbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,6 +90,8 @@ class Edge:
         if self.is_open:
             return
         loop = asyncio.get_running_loop()
+        if loop.time() < self._closed_until:
+            raise SourceAway("the links could not be loaded a moment ago")
         if self._opening is None or self._opening.done() or self._opening.get_loop() is not loop:
             self._abandon()  # a server that starts anew has a new loop
             self._opening = loop.create_task(self._open())
@@ -113,10 +119,13 @@ class Edge:
             self._abandon()
             return
         recording, keeper, shipper = self.recording, self.keeper, self._shipping
-        self.recording = self.keeper = self._shipping = None
+        keeping = self._keeping
+        self.recording = self.keeper = self._shipping = self._keeping = None
         assert recording is not None
         assert keeper is not None
+        assert keeping is not None
         await recording.close()
+        await keeping.close()
         await keeper.close()
         if shipper is not None:
             await asyncio.to_thread(shipper.close, patience_s=_STOP_S)
@@ -163,23 +172,43 @@ class Edge:
             bounds=wiring.bounds(),
         )
         try:
-            await keeper.load()
-            await recording.open()
+            await recording.open(remembered=await self._loaded(keeper))
         except BaseException:
+            recording.abandon()
+            self._closed_until = asyncio.get_running_loop().time() + _RETRY_S
             await keeper.close()
             self._opening = None
             raise
         keeper.follow()
+        self._keeping = link_snapshot.Keeping(
+            wiring.journals(),
+            table=keeper.table,
+            truth=keeper.truth,
+            salts=lambda: recording.salts,
+        )
         if self.ships:
             self._shipping = shipping.Shipping(wiring.journals(), new_store=wiring.new_store())
         self.keeper, self.recording, self._opening = keeper, recording, None
+
+    async def _loaded(self, keeper: Keeper) -> Mapping[int, bytes] | None:
+        """Load the links; from the snapshot when nobody tells them, with the salts that are in it.
+
+        :raises SourceAway: neither is there.
+        """
+        try:
+            await keeper.load()
+        except SourceAway:
+            return await link_snapshot.restore(wiring.journals(), keeper.table, now=clock.now())
+        return None
 
     def _abandon(self) -> None:
         if self.recording is not None:
             self.recording.abandon()
         if self._shipping is not None:
             self._shipping.close(patience_s=0)
-        self.recording = self.keeper = self._shipping = self._opening = None
+        if self._keeping is not None:
+            self._keeping.abandon()
+        self.recording = self.keeper = self._shipping = self._opening = self._keeping = None
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

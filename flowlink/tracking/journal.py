@@ -118,9 +118,10 @@ class Journal:
         return batch
 
     def _send(self) -> None:
-        """Hand the next batch to the thread, unless it is at one."""
-        if self._down is not None or not self._waiting:
+        """Hand the next batch to the thread, which is at none."""
+        if not self._waiting:
             return
+        assert self._down is None
         self._counts = False
         self._down = self._waiting.popleft()
         self._orders.put(self._down)

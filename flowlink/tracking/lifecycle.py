@@ -12,10 +12,11 @@ MISSING_AMOUNT = "missing_amount"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What we believe of a conversion."""
+    """What we believe of a conversion. `said_micro`: see `Conversion`."""
 
     status: Status
     amount_micro: int
+    said_micro: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def decide(state: State | None, *, status: Status, amount_micro: int | None) -> 
 
     A final state is never left because a message came late or twice. Taking back what was once
     approved is a reversal, whatever the network calls it, and is final; only a conversion that was
-    rejected without ever having been approved may still be approved.
+    rejected without ever having been approved may still be approved. An amount that a person has
+    set stands until the network says another one than it said before: its repeats change nothing.
     """
     if state is None:
         return _begun(status, amount_micro)
@@ -47,7 +49,7 @@ def decide(state: State | None, *, status: Status, amount_micro: int | None) -> 
         taken_back = Status.REVERSED if state.status == Status.APPROVED else status
         return Step(Result.OK, None, taken_back, state.amount_micro)
     amount = state.amount_micro if amount_micro is None else amount_micro
-    if (status, amount) == (state.status, state.amount_micro):
+    if status == state.status and amount in {state.amount_micro, state.said_micro}:
         return _kept(state, ALREADY_KNOWN)
     return Step(Result.OK, None, status, amount)
 

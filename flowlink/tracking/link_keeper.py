@@ -39,7 +39,9 @@ class Care:
 
 
 class Keeper(ABC):
-    """Bound to the event loop it was made in."""
+    """Bound to the event loop it was made in. `truth` is set while the table is what the source
+    says: it was checked whole since the line that tells of changes stands.
+    """
 
     def __init__(self, source: Asked, *, care: Care | None = None) -> None:
         self.table = LinkTable()
@@ -51,6 +53,7 @@ class Keeper(ABC):
         self._counting: asyncio.Task[None] | None = None
         self._remembered: dict[tuple[str, str], float] = {}
         self._second, self._asked = 0.0, 0
+        self.truth = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @abstractmethod
@@ -167,6 +170,7 @@ class LinkKeeper(Keeper):
     def __init__(self, source: Source, *, care: Care | None = None) -> None:
         super().__init__(source, care=care)
         self._source = source
+        self._told = False
         self._again = asyncio.Event()
 
     async def load(self) -> None:
@@ -192,10 +196,13 @@ class LinkKeeper(Keeper):
                         await self._apply(change)
             except SourceAway as error:
                 logs.get().warning("links are not followed", error=str(error)[:200])
+            self._told = False
+            self.truth.clear()
             await asyncio.sleep(RETRY_S)
 
     async def _apply(self, change: Changes) -> None:
         if change.anything:
+            self._told = True
             self._remembered.clear()
             self._again.set()
         for name in change.links:
@@ -220,8 +227,11 @@ class LinkKeeper(Keeper):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), self._care.check_s)
             self._again.clear()
+            told = self._told
             try:
                 await self._check(page=self._care.page)
+                if told and self._told:
+                    self.truth.set()
             except SourceAway:
                 await asyncio.sleep(RETRY_S)
                 self._again.set()

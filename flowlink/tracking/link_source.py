@@ -25,6 +25,8 @@ _TIMEOUTS = "-c statement_timeout=10s -c lock_timeout=3s"
 _BEAT_S = 5.0
 _NODE_LOCK = 0x666C6E6F  # any number: the class of the locks on nodes
 
+_HOLD = "SELECT pg_try_advisory_lock(%(kind)s, %(node)s)"
+
 _LINKS = """
 SELECT l.number, coalesce(d.host, ''), l.code, l.destination, l.disabled_at IS NOT NULL,
        coalesce((extract(epoch FROM l.expires_at) * 1000)::bigint, 0), l.routing::text,
@@ -133,6 +135,7 @@ class DatabaseSource:
     def __init__(self) -> None:
         self._connection: psycopg.AsyncConnection | None = None
         self._turn = asyncio.Lock()
+        self._node: int | None = None
 
     async def page(self, *, after: int, limit: int) -> Sequence[LinkRow]:
         rows = await self._ask(_PAGE, {"after": after, "limit": limit})
@@ -157,9 +160,9 @@ class DatabaseSource:
         for _ in range(2 * clicks.NODES):
             ((drawn,),) = await self._ask(clicks.NODE, {})
             number = int(drawn) % clicks.NODES
-            lock = "SELECT pg_try_advisory_lock(%(kind)s, %(node)s)"
-            ((free,),) = await self._ask(lock, {"kind": _NODE_LOCK, "node": number})
+            ((free,),) = await self._ask(_HOLD, {"kind": _NODE_LOCK, "node": number})
             if free:
+                self._node = number
                 return number
         raise SourceAway("all numbers for processes are taken")
 
@@ -214,6 +217,9 @@ class DatabaseSource:
                 try:
                     if self._connection is None:
                         self._connection = await _connect("flowlink-edge")
+                        # The number's lock went with the connection before.
+                        held = {"kind": _NODE_LOCK, "node": self._node}
+                        await self._connection.execute(_HOLD, held)
                     cursor = await self._connection.execute(query.encode(), params)
                     return await cursor.fetchall() if cursor.description else []
                 except psycopg.Error as error:

@@ -11,7 +11,7 @@ The text is the link's own destination, if it has one, and behind it its routing
 import json
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct
@@ -24,6 +24,7 @@ from flowlink.tracking import destinations
 from flowlink.tracking.clicks import Target
 
 _FIXED = Struct("<qqIIBH")
+_LENGTHS = Struct("<HI")
 _OWN, _DISABLED = 1, 2
 _READY_MAX = 20_000
 _CLICK_ID = f"x{secrets.token_hex(16)}x"  # stands where the click id comes; in no destination
@@ -82,7 +83,9 @@ class Found:
 
 
 class LinkTable:
-    """Belongs to one event loop. `domains` says of every domain whether it is open."""
+    """Belongs to one event loop. `domains` says of every domain whether it is open; `version` grows
+    with every change.
+    """
 
     def __init__(self) -> None:
         self._records: dict[bytes, bytes] = {}
@@ -92,6 +95,7 @@ class LinkTable:
         self._offer_at: dict[UUID, int] = {}
         self._ready: dict[tuple[str, str], Found] = {}
         self.domains: Mapping[str, bool] = {}
+        self.version = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -114,11 +118,13 @@ class LinkTable:
         if self._records.get(key) != record:
             self._records[key] = record
             self._ready.pop((row.host, row.code), None)
+            self.version += 1
 
     def drop(self, host: str, code: str) -> None:
         """There is no such link any more."""
-        self._records.pop(_key(host, code), None)
-        self._ready.pop((host, code), None)
+        if self._records.pop(_key(host, code), None) is not None:
+            self._ready.pop((host, code), None)
+            self.version += 1
 
     def keep_only(self, numbers: set[int]) -> None:
         """Forget every link that is not one of these."""
@@ -129,14 +135,14 @@ class LinkTable:
         ]
         for key in gone:
             del self._records[key]
-        self._ready.clear()
+        self._changed()
 
     def set_partner(self, partner_id: UUID, *, active: bool) -> None:
         """What a partner's links hang on, if it has any."""
         at = self._partner_at.get(partner_id)
         if at is not None and self._partners[at].active != active:
             self._partners[at].active = active
-            self._ready.clear()
+            self._changed()
 
     def set_offer(self, offer_id: UUID, *, destination: str, click_param: str) -> None:
         """Where the links of an offer lead, if it has any."""
@@ -144,13 +150,13 @@ class LinkTable:
         new = _Offer(destination, click_param)
         if at is not None and self._offers[at] != new:
             self._offers[at] = new
-            self._ready.clear()
+            self._changed()
 
     def set_domains(self, domains: Mapping[str, bool]) -> None:
         """All domains, and whether each is open."""
         if domains != self.domains:
             self.domains = dict(domains)
-            self._ready.clear()
+            self._changed()
 
     def size_bytes(self) -> int:
         """What the links take, as the interpreter counts it; what few share is left out."""
@@ -158,6 +164,50 @@ class LinkTable:
             map(sys.getsizeof, self._records.values())
         )
         return strings + sys.getsizeof(self._records)
+
+    def keys(self) -> list[bytes]:
+        """What `packed` is asked for, a part at a time: the table may change in between."""
+        return list(self._records)
+
+    def packed(self, keys: Sequence[bytes]) -> bytes:
+        """These links, as far as they are still there, for `restore`."""
+        found = [(key, self._records[key]) for key in keys if key in self._records]
+        return b"".join(
+            [_LENGTHS.pack(len(key), len(record)) + key + record for key, record in found]
+        )
+
+    def shared(self) -> dict[str, Any]:
+        """What links share, in the order in which those packed before name it; goes into JSON."""
+        return {
+            "partners": [(one.number, str(one.id), one.active) for one in self._partners],
+            "offers": [
+                (str(ident), self._offers[at].destination, self._offers[at].click_param)
+                for ident, at in self._offer_at.items()
+            ],
+            "domains": dict(self.domains),
+        }
+
+    def restore(self, packed: memoryview, shared: Mapping[str, Any]) -> None:
+        """Be what was packed, and nothing else."""
+        self._records.clear()
+        at = 0
+        while at < len(packed):
+            of_key, of_record = _LENGTHS.unpack_from(packed, at)
+            at, middle = at + _LENGTHS.size, at + _LENGTHS.size + of_key
+            self._records[bytes(packed[at:middle])] = bytes(packed[middle : middle + of_record])
+            at = middle + of_record
+        self._partners = [
+            _Partner(number, UUID(ident), active) for number, ident, active in shared["partners"]
+        ]
+        self._partner_at = {one.id: at for at, one in enumerate(self._partners)}
+        self._offers = [_Offer(*words) for _, *words in shared["offers"]]
+        self._offer_at = {UUID(ident): at for at, (ident, *_) in enumerate(shared["offers"])}
+        self.domains = shared["domains"]
+        self._changed()
+
+    def _changed(self) -> None:
+        self._ready.clear()
+        self.version += 1
 
     def _find(self, host: str, code: str) -> Found | None:
         found = self._ready.get((host, code))

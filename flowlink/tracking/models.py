@@ -211,12 +211,16 @@ class Link(Base):
 
 
 class Conversion(Base):
-    """What we believe of one sale; every change of mind is a revision."""
+    """What we believe of one sale; every change of mind is a revision.
+
+    `said_micro`: the amount that its network said last, where a person has set another one since.
+    """
 
     __tablename__ = "tracking_conversion"
     __table_args__ = (
         CheckConstraint(_STATUSES, name="status"),
         CheckConstraint("amount_micro >= 0", name="amount"),
+        CheckConstraint("said_micro >= 0", name="said"),
         CheckConstraint("share_bps BETWEEN 0 AND 10000", name="share"),
         Index("ix_tracking_conversion_partner_id_id", "partner_id", "id"),
     )
@@ -234,6 +238,7 @@ class Conversion(Base):
     share_bps: Mapped[int]
     status: Mapped[Status] = mapped_column(Text)
     amount_micro: Mapped[int] = mapped_column(BigInteger)
+    said_micro: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(Text)
     revision: Mapped[int]
     occurred_at: Mapped[datetime] = mapped_column(index=True)

@@ -5,7 +5,7 @@ Lists go newest first; `before` is the key of the last row shown.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
@@ -130,13 +130,14 @@ def current_offer(session: Session, now: datetime) -> CurrentOffer | None:
 
 
 def epc_7d(session: Session, *, network_id: UUID, now: datetime) -> Money | None:
-    """A network's approved gross by its valid clicks, in seven days; None without any."""
-    since = now - timedelta(days=EPC_DAYS)
+    """A network's approved gross by its valid clicks, in seven UTC days; None without any."""
+    today = now.astimezone(UTC).date()
+    before = today - timedelta(days=EPC_DAYS)
     gross = session.scalar(
         select(func.sum(Conversion.amount_micro)).where(
             Conversion.network_id == network_id,
             Conversion.status == Status.APPROVED,
-            Conversion.occurred_at > since,
+            Conversion.occurred_at >= datetime.combine(before + timedelta(days=1), time.min, UTC),
             Conversion.occurred_at <= now,
         )
     )
@@ -146,8 +147,8 @@ def epc_7d(session: Session, *, network_id: UUID, now: datetime) -> Money | None
         .join(Offer, Offer.id == Link.offer_id)
         .where(
             Offer.network_id == network_id,
-            LinkDayCount.day > since.astimezone(UTC).date(),
-            LinkDayCount.day <= now.astimezone(UTC).date(),
+            LinkDayCount.day > before,
+            LinkDayCount.day <= today,
         )
     )
     if not gross or not clicks:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from flowlink.kernel import clock, logs
-from flowlink.tracking import click_record, clickid
+from flowlink.tracking import click_record, clickid, nodes
 from flowlink.tracking.journal import Journal, JournalBusy, JournalFailed
 from flowlink.tracking.journal_writer import Bounds
 from flowlink.tracking.link_source import SALT_BYTES, Asked, SourceAway
@@ -50,26 +50,35 @@ class Recording:
         self._recorder = recorder
         self._bounds = bounds
         self._patience = patience or Patience()
-        self._salts: Mapping[int, bytes] = {}
+        self.salts: Mapping[int, bytes] = {}
         self._unreported = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._maker: clickid.Maker | None = None
+        self._node = -1
+        self._is_recalled = False
         self.loop = asyncio.get_running_loop()
         self.edge = ""
         self.journal: Journal | None = None
         self.unrecorded = 0
         self.direct = 0
 
-    async def open(self) -> None:
+    async def open(self, *, remembered: Mapping[int, bytes] | None = None) -> None:
         """Get everything that a click will need. A disk that fails now is tried again later.
+
+        With `remembered` salts (by the days since 1970) it goes without the source.
 
         :raises SourceAway: so there is no number to tell our clicks from others'.
         """
-        self._maker = clickid.Maker(await self._source.node())
-        await self._renew_salts()
-        await self._open_journal()
+        if remembered is None:
+            self._node = await self._source.node()
+            self._maker = clickid.Maker(self._node)
+            await self._renew_salts()
+            await self._open_journal()
+        else:
+            self.salts = remembered
+            await self._recall()
         self._tasks = [
-            asyncio.create_task(self._now_and_then(self._patience.salts_s, self._renew_salts)),
+            asyncio.create_task(self._now_and_then(self._patience.salts_s, self._renew)),
             asyncio.create_task(self._now_and_then(self._patience.reopen_s, self._reopen)),
             asyncio.create_task(self._now_and_then(self._patience.report_s, self._report)),
         ]
@@ -101,10 +110,10 @@ class Recording:
     def salt(self, number: int) -> bytes:
         """The salt of the click's day; one of our own while the day's cannot be had."""
         day = clickid.day(number)
-        salt = self._salts.get(day)
+        salt = self.salts.get(day)
         if salt is None:
             salt = secrets.token_bytes(SALT_BYTES)
-            self._salts = {**self._salts, day: salt}
+            self.salts = {**self.salts, day: salt}
         return salt
 
     def append(self, record: bytes) -> "asyncio.Future[None] | None":
@@ -141,16 +150,50 @@ class Recording:
             self.unrecorded += 1
             self._unreported += 1
 
+    async def _recall(self) -> None:
+        """Go on under the last number of the journal's directory until there is a fresh one.
+
+        :raises SourceAway: there is none.
+        """
+        if nodes.of_next(self._root) is not None:  # a journal is not made in vain
+            await self._open_journal()
+        node = None if self.journal is None else nodes.recall(self.journal.directory)
+        if self.journal is None or node is None:
+            raise SourceAway("nobody gives out a number, and none is remembered")
+        self._node, self._is_recalled = node, True
+        after_ms = nodes.used_until_ms(self.journal.directory)
+        self._maker = clickid.Maker(node, after_ms=after_ms)
+
+    async def _renew(self) -> None:
+        """The salts; and a number of our own, if we go under one that was remembered."""
+        await self._renew_salts()
+        if self._is_recalled:
+            assert self._maker is not None
+            self._node = await self._source.node()
+            self._maker.move_to(self._node)
+            self._is_recalled = False
+            await self._keep_node()
+
+    async def _keep_node(self) -> None:
+        """Remember our number for whoever takes the journal's directory over."""
+        if self.journal is not None:
+            with suppress(OSError):
+                await asyncio.to_thread(nodes.keep, self.journal.directory, self._node)
+
     async def _open_journal(self) -> None:
         try:
             self.journal = await Journal.open(self._root, bounds=self._bounds)
             self.edge = self.journal.edge
+            if self._node >= 0:
+                await self._keep_node()
         except OSError as error:
             logs.get().error("no journal", directory=str(self._root), error=str(error)[:200])
 
     async def _reopen(self) -> None:
         """Try for a fresh journal, in files of its own, after the last one failed."""
         if self.journal is None or self.journal.failed is not None:
+            if self.journal is not None:
+                nodes.forget(self.journal.directory)
             self.journal = None
             await self._open_journal()
 
@@ -161,8 +204,8 @@ class Recording:
         numbers = {(day - _EPOCH_DAY).days for day in days}
         found = await self._source.salts(days)
         told = {(day - _EPOCH_DAY).days: salt for day, salt in found.items()}
-        own = {day: salt for day, salt in self._salts.items() if day in numbers}
-        self._salts = own | told
+        own = {day: salt for day, salt in self.salts.items() if day in numbers}
+        self.salts = own | told
 
     async def _report(self) -> None:
         """Write down how many clicks were lost, as soon as there is somebody to tell."""

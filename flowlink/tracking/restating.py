@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import audit, db, events, ids
 from flowlink.kernel.errors import Refused
-from flowlink.kernel.money import Money
+from flowlink.kernel.money import BadAmount, Money
 from flowlink.tracking import lifecycle
 from flowlink.tracking.ids import CONVERSION
 from flowlink.tracking.lifecycle import State
@@ -34,17 +34,23 @@ def restate(
 
     Without `amount` it stays. A partial refund is `approved` with what is left.
 
+    What its network said before changes nothing when it is repeated; what it says anew counts.
     :raises UnknownConversion: :raises NothingChanges: the table knows no such step.
+    :raises BadAmount: below zero.
     """
+    if amount is not None and amount.micro < 0:
+        raise BadAmount
     found = db.lock(session, Conversion, Conversion.id == conversion_id)
     if not found:
         raise UnknownConversion
-    sale = found[0]
+    (sale,) = found
     micro = None if amount is None else amount.micro
     before = State(Status(sale.status), sale.amount_micro)
     step = lifecycle.decide(before, status=status, amount_micro=micro)
     if step.result != Result.OK:
         raise NothingChanges
+    if sale.said_micro is None and step.amount_micro != sale.amount_micro:
+        sale.said_micro = sale.amount_micro
     sale.revision += 1
     sale.status, sale.amount_micro, sale.updated_at = step.status, step.amount_micro, now
     session.add(
@@ -57,8 +63,8 @@ def restate(
         )
     )
     session.flush()  # a constraint that says no says it here
-    payload = {"conversion_id": str(sale.id), "revision": sale.revision}
-    events.emit(session, "conversion.changed", payload)
+    told = {"conversion_id": str(sale.id), "revision": sale.revision}
+    events.emit(session, "conversion.changed", told)
     subject = ids.public(CONVERSION, sale.id)
     facts = {"status": str(step.status), "amount": str(sale.amount), "reason": reason}
     audit.record(session, actor, "restated sale", subject, now, ip, **facts)

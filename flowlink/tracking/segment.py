@@ -22,7 +22,7 @@ from flowlink.tracking import journal_format as form
 from flowlink.tracking.journal_format import Header, Mark, State
 
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9]{10})-([0-9a-f]{8})\.journal")
-_OWN = re.compile(r"edge|lock|shipping|.*\.mark|.*\.new")
+_OWN = re.compile(r"edge|lock|node|shipping|.*\.mark|.*\.new")
 _EDGE = re.compile(r"[0-9a-f]{16}")
 _ZEROS = bytes(256 * 1024)
 _PAUSE_S = 0.003
@@ -164,10 +164,10 @@ def identify(directory: Path) -> str:
     if not path.exists():
         scratch = path.with_suffix(".new")
         scratch.write_text(secrets.token_hex(8))
-        _sync(scratch)
+        sync(scratch)
         scratch.rename(path)
-        _sync(directory)
-        _sync(directory.parent)
+        sync(directory)
+        sync(directory.parent)
     return edge_of(directory)
 
 
@@ -223,7 +223,7 @@ def create(
         scratch.unlink(missing_ok=True)
         raise
     scratch.rename(segment.path)
-    _sync(directory)
+    sync(directory)
     return segment
 
 
@@ -290,7 +290,8 @@ def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

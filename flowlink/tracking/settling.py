@@ -192,7 +192,7 @@ def _step(one: Understood, known: Known | None) -> Step:
     claim = one.told.claim
     amount = None if claim.amount is None else claim.amount.micro
     if known is not None:
-        state = State(known.status, known.amount_micro)
+        state = State(known.status, known.amount_micro, known.said_micro)
         return lifecycle.decide(state, status=claim.status, amount_micro=amount)
     nothing = (claim.status, 0)
     if one.owner is None:

@@ -70,7 +70,7 @@ class Pace:
     longer pauses while nothing works; a look for new journals each `look_s`.
     """
 
-    beat_s: float = 0.05
+    beat_s: float = 0.1
     idle_s: float = 0.02
     records_max: int = 5_000
     look_s: float = 1.0

@@ -67,7 +67,7 @@ WRITES = [
     ("/admin/jobs/tasks/1/retry", {}),
     ("/admin/postbacks/pb_00000000000000000000000000/replay", {}),
     ("/admin/mails/mail_00000000000000000000000000/retry", {}),
-    ("/admin/settings/flag", {"flag": "FEATURE_BYOP"}),
+    ("/admin/settings/flag", {"flag": "FEATURE_BYOP", "reason": "test"}),
     ("/admin/settings/policy", {"name": "PAYOUT_MIN_EUR", "value": "1", "reason": "x"}),
 ]
 

@@ -82,13 +82,28 @@ def test_a_failed_mail_is_sent_again(
 def test_a_flag_is_switched_and_the_switching_kept(
     client: TestClient, session: Session, operator: Person
 ) -> None:
-    off = send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="")
+    off = send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="", reason="Too loud.")
 
     assert off == (303, "/admin/settings")
     assert not on(session, Flag.FEATURE_RISKBOT)
-    assert send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="on")[0] == 303
+    assert (
+        send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="on", reason="Mended.")[0]
+        == 303
+    )
     assert on(session, Flag.FEATURE_RISKBOT)
     assert send(client, "/admin/settings/flag", flag="FEATURE_NOTHING")[0] == 400
+    assert "Too loud." in read(client, "/admin/audit?q=switched")
+    assert "Too loud." in read(client, "/admin/settings")
+
+
+def test_a_flag_is_not_switched_without_a_reason(
+    client: TestClient, session: Session, operator: Person
+) -> None:
+    for form in ({}, {"reason": " "}):
+        assert send(client, "/admin/settings/flag", flag="FEATURE_RISKBOT", on="", **form)[0] == 400
+
+    assert on(session, Flag.FEATURE_RISKBOT)
+    assert "No lines" in read(client, "/admin/audit?q=switched")
 
 
 def test_a_number_is_changed_with_its_reason(
@@ -148,3 +163,11 @@ def test_the_audit_log_is_searched(
     assert ("203.0.113.9" in page, "&lt;b&gt;fine" in page) == (True, True)
     assert "No lines" in read(client, "/admin/audit?q=nothing-like-it")
     assert "lifted hold" in client.get("/admin/audit.csv?q=lifted").text
+    for query in ("q=203.0.113.9", "q=fine", f"first={now:%Y-%m-%d}&last={now:%Y-%m-%d}&q=lifted"):
+        assert "lifted hold" in read(client, f"/admin/audit?{query}")
+        assert "lifted hold" in client.get(f"/admin/audit.csv?{query}").text
+    assert "lifted hold" in read(client, "/admin/audit?first=0001-01-01&last=9999-12-31")
+    for query in ("first=2999-01-01", "last=2000-01-01"):
+        assert "lifted hold" not in read(client, f"/admin/audit?{query}")
+        assert "lifted hold" not in client.get(f"/admin/audit.csv?{query}").text
+    assert client.get("/admin/audit?first=yesterday").status_code == 400

@@ -21,11 +21,19 @@ def change(session: Session, now: datetime, name: str, value: str, **more: Any) 
 def test_a_flag_follows_the_setting_until_it_is_switched(session: Session, now: datetime) -> None:
     assert flags.on(session, Flag.FEATURE_RISKBOT)
 
-    flags.switch(session, flag=Flag.FEATURE_RISKBOT, on=False, actor="cli", now=now)
+    flags.switch(session, flag=Flag.FEATURE_RISKBOT, on=False, actor="cli", reason="test", now=now)
     assert not flags.on(session, Flag.FEATURE_RISKBOT)
 
     session.expire_all()
-    flags.switch(session, flag=Flag.FEATURE_RISKBOT, on=True, actor="cli", now=now, ip="192.0.2.7")
+    flags.switch(
+        session,
+        flag=Flag.FEATURE_RISKBOT,
+        on=True,
+        actor="cli",
+        reason="test",
+        now=now,
+        ip="192.0.2.7",
+    )
     session.expire_all()
     assert flags.on(session, Flag.FEATURE_RISKBOT)
     audited = select(AuditRow.ip).where(AuditRow.subject == "FEATURE_RISKBOT")

@@ -200,6 +200,29 @@ def test_crossing_transfers_do_not_deadlock(database: str) -> None:
     assert sum(money.micro for money in total) == 6 * euros("100.00").micro
 
 
+def test_single_crossing_transfers_lock_in_one_order(database: str) -> None:
+    """The first account is held until both wait for it: neither may hold the other meanwhile."""
+    lower, higher = available(uuid4()), available(uuid4())
+    network = receivable(uuid4())
+    for place in (lower, higher):  # numbers are given in this order
+        with db.write() as session:
+            ledger.post(session, entry(move(network, place, "10.00")), NOW)
+    there, back = entry(move(lower, higher, "1.00")), entry(move(higher, lower, "2.00"))
+
+    with ThreadPoolExecutor(2) as pool:
+        with db.engine().connect() as connection, Session(connection) as session:
+            ledger.post(session, entry(move(network, lower, "1.00")), NOW)
+            running = []
+            for waiting, crossing in enumerate((there, back), 1):
+                running.append(pool.submit(at_once, [[crossing]]))
+                wait_for_waiters(session, waiting)
+            session.rollback()
+        outcomes = [future.result(20)[0] for future in running]
+
+    assert tally(outcomes) == {Status.CREATED: 2}
+    assert (balance(lower), balance(higher)) == ("11.00 EUR", "9.00 EUR")
+
+
 def test_a_killed_caller_leaves_nothing_and_holds_nobody_up(database: str) -> None:
     """Its server process dies with all locks held and everything written but the commit."""
     owner, network = uuid4(), receivable(uuid4())

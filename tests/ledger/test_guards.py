@@ -14,7 +14,7 @@ from flowlink.ledger import check, service as ledger
 from tests.cluster import Cluster
 from tests.ledger.makers import NOW, available, entry, has, move, partner_with, receivable
 
-APPEND_ONLY = ["ledger_account", "ledger_entry", "ledger_transfer"]
+APPEND_ONLY = ["ledger_account", "ledger_transfer"]
 TABLES = [
     *APPEND_ONLY,
     "ledger_account_kind",
@@ -27,7 +27,6 @@ COLUMN = {
     "ledger_account_kind": "floor",
     "ledger_balance": "balance",
     "ledger_currency": "number",
-    "ledger_entry": "source",
     "ledger_posting_rule": "debits",
     "ledger_transfer": "amount",
 }
@@ -132,12 +131,52 @@ def test_the_same_call_in_order_posts(session: Session) -> None:
     assert check.problems(session) == []
 
 
-def test_an_impossible_transfer_is_refused_by_its_table(owner: psycopg.Connection) -> None:
-    shape = "INSERT INTO ledger_transfer VALUES (DEFAULT, uuidv7(), {}, {}, {}, 0, 0, 0, 0, 1, 'x')"
+@pytest.mark.parametrize("write", ["UPDATE {0} SET source = source", "DELETE FROM {0}"])
+def test_the_view_of_entries_is_no_way_in(
+    session: Session, owner: psycopg.Connection, write: str
+) -> None:
+    view = sql.Identifier("ledger_entry")
 
-    for debit, credit, amount in [(1978, 1978, 1), (1978, 2840, 1), (1978, 2978, 0)]:
-        with pytest.raises(errors.CheckViolation), owner.transaction():
-            owner.execute(sql.SQL(shape).format(debit, credit, amount))
+    with pytest.raises(ProgrammingError, match="permission denied"), session.begin_nested():
+        session.execute(text(write.format("ledger_entry")))
+    with pytest.raises(errors.InsufficientPrivilege, match="append-only"):
+        owner.execute(sql.SQL(write).format(view))
+
+
+LINE = """
+    INSERT INTO ledger_transfer VALUES
+      (1, uuidv7(), {debit}, {credit}, {amount}, 0, 0, now(), now(), 0, 0, {leg}, 'x', 'x',
+       {source}, '{{}}')
+"""
+SOUND = {"debit": 1978, "credit": 2978, "amount": 1, "leg": 1, "source": "test:raw"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"credit": 1978},
+        {"credit": 2840},
+        {"amount": 0},
+        {"source": ""},
+        {"source": None},
+        {"leg": 2},
+    ],
+)
+def test_an_impossible_transfer_is_refused_by_its_table(
+    owner: psycopg.Connection, wrong: dict[str, object]
+) -> None:
+    values = {name: sql.Literal(value) for name, value in (SOUND | wrong).items()}
+
+    with pytest.raises(errors.CheckViolation):
+        owner.execute(sql.SQL(LINE).format(**values))
+
+
+def test_a_source_is_taken_once_by_the_table_itself(owner: psycopg.Connection) -> None:
+    line = sql.SQL(LINE).format(**{name: sql.Literal(value) for name, value in SOUND.items()})
+    owner.execute(line)
+
+    with pytest.raises(errors.UniqueViolation, match="uq_ledger_transfer_source"):
+        owner.execute(line)
 
 
 def test_a_balance_beyond_its_bounds_is_refused_by_its_table(session: Session) -> None:

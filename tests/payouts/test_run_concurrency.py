@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 @pytest.fixture(autouse=True)
-def both_rails() -> Iterator[None]:
+def both_rails(database: None) -> Iterator[None]:
     with set_up():
         yield
 

@@ -8,7 +8,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
-from flowlink.payouts import check, queries, run_files, run_queries, runs
+from flowlink.papers.parties import Party
+from flowlink.partners.ids import PartnerId
+from flowlink.payouts import check, queries, run_files, run_queries, runs, tax
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import RunItem, RunState
@@ -68,6 +70,34 @@ def test_the_file_is_the_same_bytes_each_time(session: Session) -> None:
     assert first.body == second.body
     assert first.sha256 == run.sha256
     assert b"<Nm>Zoe AErO-Luk .+.</Nm>" in first.body.replace(b"Ero", b"ErO")
+
+
+def test_the_bank_reads_the_name_on_the_papers(session: Session) -> None:
+    said = to_bank(session, holder="Ada")
+    tax.keep(
+        session,
+        partner_id=PartnerId(said.partner_id),
+        party=Party("Ada Lovelace SARL", "2 rue de l'Été", "69001", "Lyon", "FR"),
+        tax_number="",
+        birth_date=None,
+        mandate=False,
+        now=DAY,
+    )
+    holder, nobody = to_bank(session, holder="Bob"), to_bank(session)
+
+    run = propose(session)
+
+    items = run_queries.items(session, run.id)
+    assert [(item.withdrawal_id, item.named) for item in items] == [
+        (said.id, True),
+        (holder.id, True),
+        (nobody.id, False),
+    ]
+    assert [item.holder for item in items[:2]] == ["Ada Lovelace SARL", "Bob"]
+    assert b"<Nm>Ada Lovelace SARL</Nm>" in run_files.of(session, run).body
+    assert run_queries.unnamed(session, run.id) == 1
+    release(session, run, make_operator(session))
+    assert run_files.released(session, run).sha256 == run.sha256
 
 
 def test_a_released_run_is_sent_and_its_file_stays(session: Session) -> None:

@@ -63,6 +63,7 @@ def test_without_a_bic_the_bank_finds_it_by_the_iban() -> None:
         ("A & B", "A + B"),
         ("<script>", ".script."),
         ("Ada\u2019s //odd// name/", "Ada's /odd/ name"),
+        ("a///b////c", "a/b/c"),
         ("李明", ".."),
         ("   ", "NOTPROVIDED"),
         ("x" * 100, "x" * 70),

@@ -44,6 +44,7 @@ def test_a_small_withdrawal_is_approved_at_once(session: Session) -> None:
         ("20", "paypal", "ada at example", methods.BadPaypalAddress),
         ("20", "bank", "FR1420041010050500013M02607", methods.BadIban),
         ("20", "bank", "FR14", methods.BadIban),
+        ("20", "bank", "BR1800360305000010009795493C1", methods.NotSepa),
     ],
 )
 def test_a_request_that_cannot_be_moves_nothing(

@@ -130,7 +130,9 @@ def test_switched_off_nothing_new_is_placed_and_old_holds_bind() -> None:
     click(link, every(SECOND, 60))
     sweep.run(LATER)
     with db.write() as session:
-        flags.switch(session, flag=FeatureFlag.FEATURE_RISKBOT, on=False, actor="t", now=LATER)
+        flags.switch(
+            session, flag=FeatureFlag.FEATURE_RISKBOT, on=False, actor="t", reason="test", now=LATER
+        )
     click(other, every(SECOND, 60))
 
     assert jobs.risk_sweep(LATER).startswith("switched off")

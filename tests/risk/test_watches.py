@@ -133,7 +133,9 @@ def test_looking_again_adds_to_the_same_watch(session: Session) -> None:
 def test_switched_off_nothing_is_watched(session: Session) -> None:
     ada, link = stage(session)
     machines(session, link)
-    flags.switch(session, flag=FeatureFlag.FEATURE_RISKBOT, on=False, actor="t", now=NOON)
+    flags.switch(
+        session, flag=FeatureFlag.FEATURE_RISKBOT, on=False, actor="t", reason="test", now=NOON
+    )
 
     assert look(session, ada) == {}
 

@@ -27,11 +27,11 @@ def test_each_key_is_a_number_that_the_table_holds_and_comes_once(
 ) -> None:
     keys = click_batch.visitor_keys(given_clicks)
 
-    told = [key for key in keys if key != "NULL"]
+    told = [key for key in keys if key is not None]
     assert len(keys) == len(given_clicks)
     assert len(told) == len(set(told))
-    assert all(-(1 << 63) <= int(key) < 1 << 63 for key in told)
-    assert all(key == "NULL" for key, one in zip(keys, given_clicks, strict=True) if one[3])
+    assert all(-(1 << 63) <= key < 1 << 63 for key in told)
+    assert all(key is None for key, one in zip(keys, given_clicks, strict=True) if one[3])
 
 
 def test_links_and_days_of_one_visitor_have_keys_of_their_own() -> None:
@@ -42,9 +42,9 @@ def test_links_and_days_of_one_visitor_have_keys_of_their_own() -> None:
         [(today, 9, 1, 0), (today + 1, 9, 2, 0), (tomorrow, 9, 1, 0), (today + 2, 9, 1, 0)]
     )
 
-    assert "NULL" not in keys[:3]
+    assert None not in keys[:3]
     assert len(set(keys[:3])) == 3
-    assert keys[3] == "NULL"
+    assert keys[3] is None
 
 
 def test_the_second_click_of_a_visitor_is_found_in_another_batch(database: str) -> None:

@@ -4,8 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -15,29 +14,10 @@ from flowlink.tracking import domains, service
 from flowlink.tracking.link_keeper import Care, LinkKeeper
 from flowlink.tracking.link_source import Changes, DatabaseSource, SourceAway
 from flowlink.tracking.link_table import Found, LinkRow, LinkTable
+from tests.tracking.link_rows import OFFER, PARTNER, row
 from tests.tracking.makers import Shop, committed_shop
 
-PARTNER, OFFER = uuid4(), uuid4()
 BYTES_MAX = 350
-
-
-def row(number: int, code: str = "", **changes: Any) -> LinkRow:
-    plain = LinkRow(
-        number=number,
-        host="",
-        code=code or f"code{number}",
-        destination=None,
-        disabled=False,
-        expires_ms=0,
-        routing=None,
-        partner=7,
-        partner_id=PARTNER,
-        partner_active=True,
-        offer_id=OFFER,
-        offer_destination="https://shop.example/",
-        click_param="subid",
-    )
-    return plain._replace(**changes)
 
 
 def test_a_link_is_made_of_what_it_shares_with_others() -> None:

@@ -160,6 +160,7 @@ def gallery() -> Iterator[str]:
     server = uvicorn.Server(config)
     with socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # who comes before the server is up waits for it
         serving = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         serving.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

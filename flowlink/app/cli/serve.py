@@ -27,7 +27,10 @@ def web(arguments: Namespace) -> None:
 
 
 def edge(arguments: Namespace) -> None:
-    """Serve short links and postbacks alone; with NATS_URL and no DATABASE_URL, over NATS."""
+    """Serve short links and postbacks alone; with NATS_URL and no DATABASE_URL, over NATS.
+
+    While the database is away, the links are those it knew lately.
+    """
     from flowlink.app import edge_processes
 
     data, loaded = opening.load(arguments)
@@ -54,7 +57,7 @@ def _edges_way(arguments: Namespace, chosen: Settings, port: int) -> Generator[s
         return
     from flowlink.kernel import db
 
-    with opening.database(arguments, port=port):
+    with opening.database(arguments, port=port, may_be_away=True):
         url = db.engine().url.render_as_string(hide_password=False)
         db.disconnect()
         yield url
