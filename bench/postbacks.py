@@ -7,7 +7,7 @@ same one ten thousand times comes last.
 Run: python -m bench.postbacks
 """
 
-import asyncio
+import gc
 import os
 import statistics
 import subprocess
@@ -19,15 +19,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.redirect import SECRET, Round, Target, ask, find, make_links, measure, wait_for
+from bench.redirect import SECRET, Round, Target, ask, cpu_s, find, make_links, measure, wait_for
 from bench.report import table
 from flowlink.app import registry, server
 from flowlink.kernel import clock, db, logs, migrate, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
-from flowlink.tracking import clickid, intake, networks
+from flowlink.tracking import clickid, edge, intake, networks
 from flowlink.tracking.clickid import ClickRef, Maker
-from flowlink.tracking.edge import Edge
+from flowlink.tracking.edge_postbacks import Inbox
+from flowlink.tracking.intake import Intake
 from flowlink.tracking.postbacks import PostbackIn, PostbackResult
 from tests.factories import free_port
 
@@ -50,20 +51,26 @@ end
 """
 
 
-class OneByOne(Edge):
+class OneByOne(Intake):
     """What batches are compared with: the path that takes one postback after the other."""
+
+    has_room = False  # the lane is for batches
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
         self._threads = ThreadPoolExecutor(8)
 
-    def _inbox(self) -> "OneByOne":  # type: ignore[override]
-        return self
-
     async def take(self, request: PostbackIn) -> PostbackResult:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, intake.alone, request)
+        return await self.loop.run_in_executor(self._threads, intake.alone, request)
+
+
+class RivalInbox(Inbox):
+    """Takes all postbacks one by one."""
+
+    def batches(self) -> Intake:
+        if self._intake is None:
+            self._intake = OneByOne()
+        return self._intake
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,11 @@ class Served:
 
     name: str
     target: Target
+
+    @property
+    def database(self) -> Target:
+        """PostgreSQL alone."""
+        return Target(self.target.url, self.target.processes[1:])
 
 
 def main() -> None:
@@ -93,16 +105,20 @@ def main() -> None:
 def compare(place: Path, served: list[Served]) -> None:
     """Measure both turn about and print medians and their ratio."""
     found: dict[str, list[Round]] = {one.name: [] for one in served}
+    stored: dict[str, list[float]] = {one.name: [] for one in served}
     for one in served:
         measure(place, one.target, connections=CONNECTIONS, seconds=1)
     for turn in range(ROUNDS):
         for one in served if turn % 2 == 0 else reversed(served):
             (before,) = ask("SELECT count(*) FROM tracking_conversion")
+            used = cpu_s(one.database)
             seen = measure(place, one.target, connections=CONNECTIONS, seconds=ROUND_S)
+            used = cpu_s(one.database) - used
             (after,) = ask("SELECT count(*) FROM tracking_conversion")
             assert seen.refused == 0, f"{seen.refused} postbacks were refused"
             assert after - before >= seen.rate * ROUND_S * 0.99, "an answer without a conversion"
             found[one.name].append(seen)
+            stored[one.name].append(used * 1e6 / (after - before))
     rows = []
     base = statistics.median(one.rate for one in found[RIVAL])
     for name, rounds in found.items():
@@ -111,9 +127,11 @@ def compare(place: Path, served: list[Served]) -> None:
         p50 = statistics.median(one.p50_ms for one in rounds)
         p99 = statistics.median(one.p99_ms for one in rounds)
         cpu = statistics.median(one.cpu_us for one in rounds)
-        numbers = (f"{rate / base:.1f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}")
+        theirs = statistics.median(stored[name])
+        numbers = (f"{rate / base:.1f}", f"{p50:.1f}", f"{p99:.1f}", f"{cpu:.0f}", f"{theirs:.0f}")
         rows.append((name, f"{rate:,.0f}", spread, *numbers))
-    header = ("postbacks/s", "median", "min-max", "ratio", "p50 ms", "p99 ms", "CPU us each")
+    cost = ("CPU us each", "PostgreSQL's part")
+    header = ("postbacks/s", "median", "min-max", "ratio", "p50 ms", "p99 ms", *cost)
     title = f"{CONNECTIONS} connections, median of {ROUNDS} rounds of {ROUND_S} s"
     table(f"{title}, target {TARGET:,}", header, rows)
     (kept,) = ask("SELECT count(*) FROM tracking_postback")
@@ -161,7 +179,8 @@ def make_clicks(place: Path) -> None:
         for number in range(CLICKS):
             ref = ClickRef(maker.next(now), number % links + 1, number % 50 + 1)
             query = f"network=direct&key={key}&subid={clickid.token(ref)}"
-            out.write(f"/aff/postback?{query}&amount=12.34&currency=EUR&status=approved\n")
+            amount = f"{number * 37 % 20_000 / 100:.2f}"
+            out.write(f"/aff/postback?{query}&amount={amount}&currency=EUR&status=approved\n")
     (place / "load.lua").write_text(LUA.format(clicks=place / "clicks.txt"))
 
 
@@ -176,7 +195,7 @@ def serving(place: Path, postgres: EmbeddedPostgres, name: str) -> Iterator[Targ
             "HOME": str(place),
             "DATABASE_URL": postgres.url(),
             "SECRET_KEYS": SECRET,
-            "FLOWLINK_DATA": str(place / "edge"),
+            "FLOWLINK_DATA": str(place / f"edge {name}"),
         },
     )
     try:
@@ -193,8 +212,10 @@ def serve(name: str, port: int) -> None:
     logs.configure()
     registry.load()
     db.connect(settings.current().database_url)
-    app = Edge() if name == OURS else OneByOne()
-    server.Server(server.config(app)).run(sockets=[server.listen("127.0.0.1", port)])
+    gc.freeze()
+    if name == RIVAL:
+        edge.app.inbox = RivalInbox()
+    server.Server(server.config(edge.app)).run(sockets=[server.listen("127.0.0.1", port)])
 
 
 if __name__ == "__main__":

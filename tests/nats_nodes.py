@@ -56,7 +56,8 @@ class Node:
 
     def last_words(self) -> str:
         """What the server said at the end."""
-        return (self.place / "log").read_text(errors="replace")[-2000:]
+        said = (self.place / "log").read_text(errors="replace")
+        return said[said.find("panic") :][:2000] if "panic" in said else said[-2000:]
 
     def healthy(self, *, streams: bool = True) -> bool:
         """Whether the server is up; with its streams, or whatever they still catch up on."""

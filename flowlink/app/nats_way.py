@@ -64,7 +64,8 @@ def figures(way: "Hub") -> Figures | None:
 
     try:
         clicks = way.standing(nats_wire.CLICKS.name)
-        links_at = nats_links.published_at(way)
+        links = way.standing(nats_links.LINKS.name)
+        links_at = nats_links.published_at(way) if links else None
     except (Unreachable, nats_links.Behind):
         return None
     return Figures(clicks.messages if clicks else 0, links_at)

@@ -48,11 +48,11 @@ def config(app: Any) -> uvicorn.Config:
     The build stands in a header: of two processes on one port one may be an old one.
     """
     from flowlink.app import build
-    from flowlink.tracking.edge_protocol import EdgeProtocol
+    from flowlink.tracking.postback_lane import InboxProtocol
 
     return uvicorn.Config(
         app,
-        http=EdgeProtocol,
+        http=InboxProtocol,
         headers=[(BUILD_HEADER, build.id_of())],
         log_config=None,
         log_level="warning",

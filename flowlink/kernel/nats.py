@@ -239,31 +239,11 @@ class Hub:
 
     def last(self, stream: str, subject: str) -> Message | None:
         """The newest message of this subject in the stream."""
-
-        async def act() -> Message | None:
-            manager = (await self._connected()).jsm(timeout=CALL_S)
-            try:
-                found = await manager.get_msg(stream, subject=subject)
-            except NotFoundError:
-                return None
-            return Message(found.subject or "", found.data or b"", "", found.seq or 0)
-
-        return self._call(act())
+        return self._call(self._get(stream, subject=subject))
 
     def after(self, stream: str, subject: str, sequence: int) -> Message | None:
         """The first message of this subject behind a number."""
-
-        async def act() -> Message | None:
-            manager = (await self._connected()).jsm(timeout=CALL_S)
-            try:
-                found = await manager.get_msg(
-                    stream, seq=sequence + 1, subject=subject, direct=True, next=True
-                )
-            except NotFoundError:
-                return None
-            return Message(found.subject or "", found.data or b"", "", found.seq or 0)
-
-        return self._call(act())
+        return self._call(self._get(stream, subject=subject, seq=sequence + 1, next=True))
 
     def purge(self, stream: str, subject: str, *, before: int) -> None:
         """Drop this subject's messages with numbers below `before`."""
@@ -326,6 +306,20 @@ class Hub:
             return await client.request(subject, data, timeout=timeout_s)
         except NoRespondersError as nobody:
             raise Unreachable(f"nobody answers {subject}") from nobody
+
+    async def _get(self, stream: str, **which: Any) -> Message | None:
+        """A message of any node that has the stream.
+
+        Never of its leader's API: server 2.9 crashes when that is asked for a stream in the making.
+        """
+        manager = (await self._connected()).jsm(timeout=CALL_S)
+        try:
+            found = await manager.get_msg(stream, direct=True, **which)
+        except NotFoundError:
+            return None
+        except NoRespondersError as nobody:
+            raise Unreachable(f"nobody has the stream {stream}") from nobody
+        return Message(found.subject or "", found.data or b"", "", found.seq or 0)
 
     async def _subscribe(self, subject: str, group: str, hear: Hear) -> None:
         client = await self._connected()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -113,15 +113,17 @@ NAMES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
 }
 
 
+_LATEST = (
+    select(PolicyRow.name, PolicyRow.value)
+    .ext(distinct_on(PolicyRow.name))
+    .where(PolicyRow.effective_at <= bindparam("now"))
+    .order_by(PolicyRow.name, PolicyRow.effective_at.desc(), PolicyRow.id.desc())
+)
+
+
 def at(session: Session, now: datetime) -> Policy:
     """The numbers in force at `now`: the latest change that has taken effect, else the setting."""
-    latest = (
-        select(PolicyRow.name, PolicyRow.value)
-        .ext(distinct_on(PolicyRow.name))
-        .where(PolicyRow.effective_at <= now)
-        .order_by(PolicyRow.name, PolicyRow.effective_at.desc(), PolicyRow.id.desc())
-    )
-    changed = {row.name: row.value for row in session.execute(latest)}
+    changed = {row.name: row.value for row in session.execute(_LATEST, {"now": now})}
     defaults = settings.current()
     values = {
         field: read(changed[name]) if name in changed else getattr(defaults, setting)

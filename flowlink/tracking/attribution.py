@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, any_, literal, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import ids
@@ -17,6 +17,10 @@ from flowlink.tracking.clickid import ClickRef
 from flowlink.tracking.ids import LINK
 from flowlink.tracking.models import Link
 
+# Built once: to build it for each batch takes longer than to run it.
+_OWNERS = select(Link.number, Link.id, Link.partner_id, Link.offer_id, Link.own_content).where(
+    Link.number == any_(bindparam("numbers", type_=ARRAY(BigInteger)))
+)
 _Owner = tuple[UUID, UUID, UUID, bool]
 _LARGEST = 2**63 - 1
 _DIGITS = re.compile(r"[0-9]{1,19}")
@@ -48,10 +52,7 @@ def find_all(session: Session, subids: Collection[str]) -> dict[str, Attribution
     numbers = {ref.link for ref in refs.values() if ref is not None}
     links: dict[int, _Owner] = {}
     if numbers:
-        columns = (Link.number, Link.id, Link.partner_id, Link.offer_id, Link.own_content)
-        found = session.execute(
-            select(*columns).where(Link.number == any_(literal(list(numbers), ARRAY(BigInteger))))
-        )
+        found = session.execute(_OWNERS, {"numbers": list(numbers)})
         links = {number: tuple(owner) for number, *owner in found}  # type: ignore[misc]
     return {subid: _found(session, subid, ref, links) for subid, ref in refs.items()}
 

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from io import BytesIO
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -21,6 +22,10 @@ _AMOUNT = re.compile(r"[+-]?[0-9]{1,12}(?:[.,][0-9]{1,12})?")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")  # 1,234 may be either number: ask a person
 _LONGEST = {"subid": 300, "txn_id": 200, "goal": 100, "status": 64, "amount": 40, "currency": 8}
 _HIDDEN = "***"
+# A query that hides nothing: no escapes, no blanks, nothing beyond ASCII.
+_PLAIN = re.compile(r"[!-$&-*,-~]*")
+_PLAIN_KEY = re.compile(r"(?:(?<=&)|^)key=[^&]*")
+_MASKED_KEY = f"key={_HIDDEN}"
 
 
 class Unreadable(Exception):
@@ -49,25 +54,25 @@ class Claim:
 def fields_of(query: str, content_type: str, body: bytes) -> dict[str, list[str]]:
     """All fields of a request by name, from its query and its form or JSON body."""
     found: dict[str, list[str]] = {}
-    pairs = _pairs(query)
-    if _is_json(content_type):
-        pairs += _json_pairs(body)
-    elif _is_multipart(content_type):
-        pairs += _parts(content_type, body)[0]
-    elif body:
-        pairs += _pairs(body.decode("latin-1"))
-    for name, value in pairs:
-        found.setdefault(name, []).append(value)
+    for name, value in _pairs(query) + _body_pairs(content_type, body):
+        if name in found:
+            found[name].append(value)
+        else:
+            found[name] = [value]
     return found
 
 
 def without_key(query: str) -> str:
     """The query or form with its key taken out: a stored request must not tell the secret."""
+    if _PLAIN.fullmatch(query):
+        return _PLAIN_KEY.sub(_MASKED_KEY, query)
     return "&".join(_masked(piece) for piece in query.split("&"))
 
 
 def body_without_key(content_type: str, body: bytes) -> bytes:
     """The same of a body. A form in parts that ends in rubbish may hide one anywhere."""
+    if not body:
+        return body
     if _is_multipart(content_type):
         pairs, whole = _parts(content_type, body)
         for name, value in pairs:
@@ -82,47 +87,59 @@ def body_without_key(content_type: str, body: bytes) -> bytes:
     return body
 
 
-def read(network: Network, given: Mapping[str, list[str]]) -> Claim:
-    """:raises Unreadable: an amount, currency or status that is not to be guessed at."""
-    values = {name: _value(given, theirs, name) for name, theirs in network.fields.items()}
-    status = _status(network, values["status"])
-    _check_currency(network, values["currency"])
-    return Claim(
-        subid=values["subid"],
-        txn_id=values["txn_id"] or None,
-        goal=values["goal"],
-        status=status,
-        amount=_amount(values["amount"], AmountUnit(network.amount_unit)),
-    )
+class Reader:
+    """A network's map, made ready to read many postbacks. It lives as long as their batch: a map
+    that changes is read anew with the next one."""
+
+    def __init__(self, network: Network) -> None:
+        self._fields = [(ours, theirs, _LONGEST[ours]) for ours, theirs in network.fields.items()]
+        self._statuses = {word: Status(meaning) for word, meaning in network.statuses.items()}
+        self._default = Status(network.default_status) if network.default_status else None
+        self._currency = network.fixed_currency
+        self._unit = AmountUnit(network.amount_unit)
+
+    def read(self, given: Mapping[str, list[str]]) -> Claim:
+        """:raises Unreadable: an amount, currency or status that is not to be guessed at."""
+        values = {
+            ours: _value(given[theirs], ours, longest) if theirs in given else ""
+            for ours, theirs, longest in self._fields
+        }
+        status = self._status(values["status"])
+        self._check_currency(values["currency"])
+        return Claim(
+            subid=values["subid"],
+            txn_id=values["txn_id"] or None,
+            goal=values["goal"],
+            status=status,
+            amount=_amount(values["amount"], self._unit),
+        )
+
+    def _status(self, word: str) -> Status:
+        if not word:
+            if self._default is None:
+                raise Unreadable("missing_status")
+            return self._default
+        meaning = self._statuses.get(word.lower())
+        if meaning is None:
+            raise Unreadable("unknown_status", word.lower())
+        return meaning
+
+    def _check_currency(self, code: str) -> None:
+        currency = self._currency or code.upper() or "EUR"
+        if currency not in CURRENCIES:
+            raise Unreadable("unsupported_currency")
 
 
-def _value(given: Mapping[str, list[str]], theirs: str, ours: str) -> str:
-    said = given.get(theirs, [])
-    value = said[0].strip() if said else ""
+def _value(said: Sequence[str], ours: str, longest: int) -> str:
+    value = said[0].strip()
     if len(said) > 1 and any(other.strip() != value for other in said):
         raise Unreadable("repeated_field")
-    if "\x00" in value or len(value) > _LONGEST[ours]:
+    if "\x00" in value or len(value) > longest:
         raise Unreadable(f"unreadable_{ours}")
     return value
 
 
-def _status(network: Network, word: str) -> Status:
-    if not word:
-        if network.default_status is None:
-            raise Unreadable("missing_status")
-        return Status(network.default_status)
-    meaning = network.statuses.get(word.lower())
-    if meaning is None:
-        raise Unreadable("unknown_status", word.lower())
-    return Status(meaning)
-
-
-def _check_currency(network: Network, code: str) -> None:
-    currency = network.fixed_currency or code.upper() or "EUR"
-    if currency not in CURRENCIES:
-        raise Unreadable("unsupported_currency")
-
-
+@lru_cache(maxsize=10_000)  # prices come again and again
 def _amount(text: str, unit: AmountUnit) -> Money | None:
     if not text:
         return None
@@ -134,6 +151,16 @@ def _amount(text: str, unit: AmountUnit) -> Money | None:
     if number > ABSURD.decimal():
         raise Unreadable("absurd_amount")
     return Money.exact(number)
+
+
+def _body_pairs(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    if not body:
+        return []
+    if _is_json(content_type):
+        return _json_pairs(body)
+    if _is_multipart(content_type):
+        return _parts(content_type, body)[0]
+    return _pairs(body.decode("latin-1"))
 
 
 def _is_json(content_type: str) -> bool:
@@ -161,7 +188,7 @@ def _parts(content_type: str, body: bytes) -> tuple[list[tuple[str, str]], bool]
 
 def _pairs(query: str) -> list[tuple[str, str]]:
     if "%" not in query and "+" not in query:  # most say nothing that has to be decoded
-        pieces = (piece.partition("=") for piece in query.split("&") if piece)
+        pieces = [piece.partition("=") for piece in query.split("&") if piece]
         return [(name, value) for name, _, value in pieces]
     return parse_qsl(query, keep_blank_values=True, errors="replace")
 

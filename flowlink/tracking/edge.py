@@ -67,7 +67,7 @@ class Edge:
         self._closed_until = float("-inf")
         self._shipping: shipping.Shipping | None = None
         self._keeping: link_snapshot.Keeping | None = None
-        self._inbox = Inbox()
+        self.inbox = Inbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -110,7 +110,7 @@ class Edge:
 
     async def close(self) -> None:
         """Finish the clicks at hand, and bring them to where they are kept if that is soon done."""
-        await self._inbox.close()
+        await self.inbox.close()
         opening = self._opening
         if opening is not None and opening.get_loop() is asyncio.get_running_loop():
             with suppress(SourceAway):
@@ -226,7 +226,7 @@ class Edge:
         if wiring.over_nats():
             await answer_json(send, 503, {"result": "rejected", "reason": "unavailable"}, RETRY)
             return
-        await self._inbox.take(scope, receive, send)
+        await self.inbox.take(scope, receive, send)
 
     async def _link(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:

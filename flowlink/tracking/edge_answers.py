@@ -63,6 +63,15 @@ async def answer_json(
     send: Send, status: int, answer: dict[str, str], *extra: tuple[bytes, bytes]
 ) -> None:
     """A few words for a program."""
+    headers, body = json_answer(answer, *extra)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def json_answer(
+    answer: dict[str, str], *extra: tuple[bytes, bytes]
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Its headers and body."""
     body = json.dumps(answer).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -70,5 +79,4 @@ async def answer_json(
         (b"content-length", str(len(body)).encode()),
         *extra,
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return headers, body

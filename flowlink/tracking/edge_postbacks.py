@@ -12,8 +12,10 @@ from flowlink.kernel import settings
 from flowlink.tracking import intake, postbacks
 from flowlink.tracking.edge_answers import RETRY, Headers, Receive, Scope, Send, answer_json
 from flowlink.tracking.intake import Intake
+from flowlink.tracking.postbacks import PostbackIn, PostbackResult
 
-_QUERY_MAX = 8 * 1024
+UNAVAILABLE = {"result": "rejected", "reason": "unavailable"}
+QUERY_MAX = 8 * 1024
 _BODY_MAX = 64 * 1024
 
 
@@ -42,7 +44,7 @@ class Inbox:
                 send, 405, {"result": "rejected", "reason": "method"}, (b"allow", b"GET, POST")
             )
             return
-        if len(scope["query_string"]) > _QUERY_MAX:
+        if len(scope["query_string"]) > QUERY_MAX:
             await answer_json(send, 414, {"result": "rejected", "reason": "too_long"})
             return
         try:
@@ -53,14 +55,13 @@ class Inbox:
             await answer_json(send, 413, {"result": "rejected", "reason": "too_large"})
             return
         try:
-            result = await self._batches().take(_request(scope, body))
+            result = await self.batches().take(_request(scope, body))
         except intake.Unavailable:
-            await answer_json(send, 503, {"result": "rejected", "reason": "unavailable"}, RETRY)
+            await answer_json(send, 503, UNAVAILABLE, RETRY)
             return
-        status = 401 if result.reason == postbacks.WRONG_KEY else 200
-        await answer_json(send, status, result.answer())
+        await answer_json(send, status_of(result), result.answer())
 
-    def _batches(self) -> Intake:
+    def batches(self) -> Intake:
         """The intake of the running loop; a server that starts anew has a new loop."""
         if self._intake is None or self._intake.loop is not asyncio.get_running_loop():
             if self._intake is not None:
@@ -69,16 +70,26 @@ class Inbox:
         return self._intake
 
 
-def _request(scope: Scope, body: bytes) -> postbacks.PostbackIn:
+def status_of(result: PostbackResult) -> int:
+    """401 for a wrong key only: networks stop sending after other words than 200 (spec 3)."""
+    return 401 if result.reason == postbacks.WRONG_KEY else 200
+
+
+def sender(peer: str, forwarded: bytes) -> str:
+    """Whose address the request comes from."""
+    said = forwarded.decode("latin-1")[-400:]
+    return _sender(peer, said, settings.current().trusted_proxies)
+
+
+def _request(scope: Scope, body: bytes) -> PostbackIn:
     headers: Headers = dict(scope["headers"])
     peer = scope["client"][0] if scope.get("client") else ""
-    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-    return postbacks.PostbackIn(
+    return PostbackIn(
         method=scope["method"],
         query=scope["query_string"].decode("latin-1"),
         content_type=headers.get(b"content-type", b"").decode("latin-1")[:200],
         body=body,
-        address=_sender(peer, forwarded[-400:], settings.current().trusted_proxies),
+        address=sender(peer, headers.get(b"x-forwarded-for", b"")),
     )
 
 

@@ -71,6 +71,7 @@ class NatsKeeper(Keeper):
         if len(numbers) < len(self.table):
             self.table.keep_only(set(numbers))
         self._heard()
+        self.truth.set()
 
     async def _follow(self) -> None:
         """Outages are waited for; only a new generation helps who has missed something."""
@@ -83,8 +84,10 @@ class NatsKeeper(Keeper):
                 await self._hear_all()
             except Behind:
                 behind = True
+                self.truth.clear()
                 await asyncio.sleep(_AGAIN_S)
             except (Unreachable, Unreadable) as error:
+                self.truth.clear()
                 self._say(str(error))
                 await asyncio.sleep(RETRY_S)
 
@@ -94,6 +97,7 @@ class NatsKeeper(Keeper):
             self._say("")
             if news.entries:
                 self._take_news(news.entries)
+            self.truth.set()
 
     def _say(self, away: str) -> None:
         """Log a change for the worse or the better, once."""

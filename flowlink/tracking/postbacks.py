@@ -23,7 +23,7 @@ from flowlink.tracking.lifecycle import Step
 from flowlink.tracking.models import Conversion, Network, Postback, Result
 from flowlink.tracking.postback_store import Kept
 from flowlink.tracking.senders import Sender
-from flowlink.tracking.settling import Outcome, Told
+from flowlink.tracking.settling import Outcome, Payer, Told
 
 WRONG_KEY = senders.WRONG_KEY
 FAILED = "failed"
@@ -145,9 +145,9 @@ def process_all(
     found = db.lock(session, Postback, Postback.id.in_(postback_ids))
     waiting_ones = [one for one in found if one.result not in _SETTLED]
     mine = Network.id.in_({one.network_id for one in waiting_ones})
-    networks = {one.id: one for one in session.scalars(select(Network).where(mine))}
-    assert all(one.network_id in networks for one in waiting_ones), "strangers' are rejected"
-    readings = [_reading(networks[one.network_id], one) for one in waiting_ones if one.network_id]
+    payers = {one.id: Payer.of(one) for one in session.scalars(select(Network).where(mine))}
+    assert all(one.network_id in payers for one in waiting_ones), "strangers' are rejected"
+    readings = [_reading(payers[one.network_id], one) for one in waiting_ones if one.network_id]
     for postback, outcome in zip(waiting_ones, _settled(session, readings, now), strict=True):
         postback.attempts += 1
         postback.handled_at = now
@@ -191,10 +191,11 @@ def preview_of(
     """The same of fields that the network says for certain; `at` is when it happened."""
     shown = {name: values for name, values in fields.items() if name != "key"}
     try:
-        claim = claims.read(network, fields)
+        payer = Payer.of(network)
+        claim = payer.reader.read(fields)
     except Unreadable as error:
         return Preview(Result.QUARANTINED, error.reason, network, shown, None, None, None, None)
-    one, conversion, step = settling.look(session, Told(network, claim, at))
+    one, conversion, step = settling.look(session, Told(payer, claim, at))
     return Preview(step.result, step.reason, network, shown, claim, one.owner, conversion, step)
 
 
@@ -243,25 +244,28 @@ def _outcomes(
     given: Sequence[dict[str, list[str]]],
     now: datetime,
 ) -> list[Outcome]:
+    known: dict[Network, Payer] = {}
     readings: list[Told | Outcome] = []
     for sender, fields in zip(judged, given, strict=True):
-        if sender.network is None or sender.refusal is not None:
+        network = sender.network
+        if network is None or sender.refusal is not None:
             readings.append(Outcome(Result.REJECTED, sender.refusal))
-        else:
-            readings.append(_read(sender.network, fields, now, None))
+            continue
+        payer = known.get(network) or known.setdefault(network, Payer.of(network))
+        readings.append(_read(payer, fields, now, None))
     return _settled(session, readings, now)
 
 
-def _reading(network: Network, postback: Postback) -> Told | Outcome:
+def _reading(payer: Payer, postback: Postback) -> Told | Outcome:
     fields = claims.fields_of(postback.query, postback.content_type, postback.body)
-    return _read(network, fields, postback.at, postback.happened_at)
+    return _read(payer, fields, postback.at, postback.happened_at)
 
 
 def _read(
-    network: Network, fields: dict[str, list[str]], at: datetime, happened_at: datetime | None
+    payer: Payer, fields: dict[str, list[str]], at: datetime, happened_at: datetime | None
 ) -> Told | Outcome:
     try:
-        return Told(network, claims.read(network, fields), at, happened_at)
+        return Told(payer, payer.reader.read(fields), at, happened_at)
     except Unreadable as error:
         return Outcome(Result.QUARANTINED, error.reason, word=error.word)
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ARRAY, LargeBinary, Text, any_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import crypto
@@ -15,11 +16,21 @@ from flowlink.tracking.models import Network
 WRONG_KEY = "wrong_key"
 UNKNOWN_NETWORK = "unknown_network"
 
+_NAMES = any_(bindparam("names", type_=ARRAY(Text)))
+_DIGESTS = any_(bindparam("digests", type_=ARRAY(LargeBinary)))
+# Built once: to build it for each batch takes longer than to run it.
+_ASKED = select(Network).where(
+    or_(
+        func.lower(Network.name) == _NAMES,
+        Network.key_digest == _DIGESTS,
+        Network.old_key_digest == _DIGESTS,
+    )
+)
+
 Fields = Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request says of its sender."""
 
     name: str
@@ -51,12 +62,7 @@ def judge(session: Session, questions: Collection[Asked], *, now: datetime) -> d
     names = {one.name.lower() for one in every if one.name and "\x00" not in one.name}
     keys = {one.key: crypto.digest(one.key) for one in every if one.key and not one.name}
     digests = list(keys.values())
-    mine = or_(
-        func.lower(Network.name).in_(names),
-        Network.key_digest.in_(digests),
-        Network.old_key_digest.in_(digests),
-    )
-    found = session.scalars(select(Network).where(mine)).all()
+    found = session.scalars(_ASKED, {"names": list(names), "digests": digests}).all()
     by_name = {network.name.lower(): network for network in found}
     by_digest = {
         bytes(digest): network

@@ -6,17 +6,18 @@ one: replays, reports and the edge run this same code.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, events, policy
 from flowlink.kernel.policy import Policy
-from flowlink.tracking import attribution, clickid, conversion_store, lifecycle
+from flowlink.tracking import attribution, claims, clickid, conversion_store, lifecycle
 from flowlink.tracking.attribution import Attribution, NoClick
 from flowlink.tracking.claims import Claim
 from flowlink.tracking.conversion_store import Book, Known
@@ -24,7 +25,29 @@ from flowlink.tracking.lifecycle import State, Step
 from flowlink.tracking.models import Conversion, Mode, Network, OfferVersion, Result, Status
 
 NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
+# Built once: to build it for each batch takes longer than to run it.
+_VERSIONS = (
+    select(OfferVersion)
+    .where(OfferVersion.offer_id == any_(bindparam("offers", type_=ARRAY(Uuid))))
+    .order_by(OfferVersion.version.desc())
+)
 _TAKEN_BACK = (Status.REJECTED, Status.REVERSED)
+
+
+@dataclass(slots=True)
+class Payer:
+    """What a batch has to know of a network, read once for all that it sent."""
+
+    id: UUID
+    rebill: bool
+    lookback: timedelta
+    reader: claims.Reader
+
+    @classmethod
+    def of(cls, network: Network) -> "Payer":
+        """The network as it stands now."""
+        lookback = timedelta(days=network.lookback_days)
+        return cls(network.id, network.rebill, lookback, claims.Reader(network))
 
 
 @dataclass(slots=True)
@@ -34,7 +57,7 @@ class Told:
     `happened_at` is what a report says of it; a conversion that begins with it is of that moment.
     """
 
-    network: Network
+    network: Payer
     claim: Claim
     at: datetime
     happened_at: datetime | None = None
@@ -53,27 +76,29 @@ class Outcome:
 
 @dataclass(slots=True)
 class Understood:
-    """A claim, the one key under which its event is known, and whose it is (if anyone's)."""
+    """A claim, the one key under which its event is known, and whose it is (if anyone's).
+
+    A `nameless_return` takes back a payment of a network that pays again, and says not which.
+    """
 
     told: Told
     key: str
     owner: Attribution | None
     reason: str | None
-
-    @property
-    def nameless_return(self) -> bool:
-        """It takes back a payment of a network that pays again, and does not say which."""
-        claim = self.told.claim
-        takes = claim.txn_id is None and claim.status in _TAKEN_BACK
-        return takes and self.told.network.rebill and self.owner is not None
+    nameless_return: bool
 
 
-@dataclass(slots=True)
-class _Terms:
-    """What new conversions are promised: read once for all that may begin."""
+class _Terms(NamedTuple):
+    """What a version of an offer promises: the partner's part, and that for their own content."""
 
-    versions: dict[UUID, list[OfferVersion]] = field(default_factory=dict)
-    policy: Policy | None = None
+    offer_id: UUID
+    version: int
+    in_force_at: datetime
+    share_bps: int
+    own_share_bps: int
+
+
+_Promised = Mapping[UUID, Sequence[_Terms]]
 
 
 def settle(session: Session, told: Sequence[Told], *, now: datetime) -> list[Outcome]:
@@ -83,8 +108,8 @@ def settle(session: Session, told: Sequence[Told], *, now: datetime) -> list[Out
     understood = _understand(session, told)
     db.advisory_locks(session, _names(understood))
     book = _open(session, understood)
-    terms = _terms(session, understood, book, now)
-    steps = [_settle(book, terms, one, now) for one in understood]
+    promised = _promised(session, understood, book, now)
+    steps = [_settle(book, promised, one, now) for one in understood]
     conversion_store.write(session, book, now=now)
     if book.revisions:
         events.emit(session, "conversion.changed", {"revisions": len(book.revisions)})
@@ -108,10 +133,14 @@ def _understand(session: Session, told: Sequence[Told]) -> list[Understood]:
     understood = []
     for one in told:
         found = owners[one.claim.subid]
-        owner = None if isinstance(found, NoClick) else found
-        reason = found.reason if isinstance(found, NoClick) else None
-        understood.append(Understood(one, _dedupe_key(one, owner), owner, reason))
+        owner, reason = (None, found.reason) if isinstance(found, NoClick) else (found, None)
+        nameless = owner is not None and one.network.rebill and _takes_back_unnamed(one.claim)
+        understood.append(Understood(one, _dedupe_key(one, owner), owner, reason, nameless))
     return understood
+
+
+def _takes_back_unnamed(claim: Claim) -> bool:
+    return claim.txn_id is None and claim.status in _TAKEN_BACK
 
 
 def _dedupe_key(told: Told, owner: Attribution | None) -> str:
@@ -142,37 +171,47 @@ def _names(understood: Sequence[Understood]) -> set[str]:
 
 def _open(session: Session, understood: Sequence[Understood], *, locked: bool = True) -> Book:
     keys = {one.key for one in understood}
-    wanted: list[ColumnElement[bool]] = [db.among(Conversion.dedupe_key, keys)]
-    for one in understood:
-        if one.nameless_return:
-            assert one.owner is not None
-            wanted.append(conversion_store.payments(one.told.network.id, one.owner))
-    if locked:
-        return Book(db.lock(session, Conversion, or_(*wanted)))
-    return Book(session.scalars(select(Conversion).where(or_(*wanted))).all())
+    others = [
+        conversion_store.payments(one.told.network.id, one.owner)
+        for one in understood
+        if one.nameless_return and one.owner is not None
+    ]
+    return conversion_store.open_book(session, keys=keys, others=others, locked=locked)
 
 
-def _terms(session: Session, understood: Sequence[Understood], book: Book, now: datetime) -> _Terms:
+def _promised(
+    session: Session, understood: Sequence[Understood], book: Book, now: datetime
+) -> _Promised:
+    """The terms of all offers of which conversions may begin, the newest first."""
     offer_ids = {
         one.owner.offer_id for one in understood if one.owner and one.key not in book.known
     }
     if not offer_ids:
-        return _Terms()
-    versions: defaultdict[UUID, list[OfferVersion]] = defaultdict(list)
-    mine = select(OfferVersion).where(OfferVersion.offer_id.in_(offer_ids))
-    for version in session.scalars(mine.order_by(OfferVersion.version.desc())):
-        versions[version.offer_id].append(version)
-    return _Terms(versions, policy.at(session, now))
+        return {}
+    shares = policy.at(session, now)
+    promised: defaultdict[UUID, list[_Terms]] = defaultdict(list)
+    for version in session.scalars(_VERSIONS, {"offers": list(offer_ids)}):
+        promised[version.offer_id].append(_terms(version, shares))
+    return promised
+
+
+def _terms(version: OfferVersion, shares: Policy) -> _Terms:
+    """With the partner's part as it is fixed now: later terms never rewrite a conversion."""
+    share = shares.partner_share_bps if version.share_bps is None else version.share_bps
+    own_share = shares.byop_share_bps
+    if version.mode == Mode.CPC:
+        share = own_share = 0
+    return _Terms(version.offer_id, version.version, version.in_force_at, share, own_share)
 
 
 def _settle(
-    book: Book, terms: _Terms, one: Understood, now: datetime
+    book: Book, promised: _Promised, one: Understood, now: datetime
 ) -> tuple[Step, Known | None, int | None]:
     known = _meant(book, one)
     step = _step(one, known)
     if step.result == Result.OK:
         if known is None:
-            known = book.add(_begun(terms, one, step, now))
+            known = book.add(_begun(promised, one, step, now))
         else:
             book.move(known, step, now)
     return step, known, known.revision if known else None
@@ -199,17 +238,16 @@ def _step(one: Understood, known: Known | None) -> Step:
         return Step(Result.ORPHAN, one.reason, *nothing)
     if one.nameless_return:
         return Step(Result.QUARANTINED, NOTHING_TO_TAKE_BACK, *nothing)
-    lookback = timedelta(days=one.told.network.lookback_days)
     number = one.owner.number
-    if number is not None and clickid.at(number) < one.told.at - lookback:
+    if number is not None and clickid.at(number) < one.told.at - one.told.network.lookback:
         return Step(Result.QUARANTINED, "outside_lookback", *nothing)
     return lifecycle.decide(None, status=claim.status, amount_micro=amount)
 
 
-def _begun(terms: _Terms, one: Understood, step: Step, now: datetime) -> Known:
+def _begun(promised: _Promised, one: Understood, step: Step, now: datetime) -> Known:
     owner = one.owner
     assert owner is not None, "a conversion begins with a click"
-    version = _in_force(terms, owner, now)
+    terms = _in_force(promised[owner.offer_id], owner, now)
     return Known(
         id=None,
         network_id=one.told.network.id,
@@ -217,9 +255,9 @@ def _begun(terms: _Terms, one: Understood, step: Step, now: datetime) -> Known:
         txn_id=one.told.claim.txn_id,
         goal=one.told.claim.goal,
         owner=owner,
-        offer_id=version.offer_id,
-        offer_version=version.version,
-        share_bps=_share_bps(terms, version, owner),
+        offer_id=terms.offer_id,
+        offer_version=terms.version,
+        share_bps=terms.own_share_bps if owner.own_content else terms.share_bps,
         status=step.status,
         amount_micro=step.amount_micro,
         revision=1,
@@ -227,18 +265,10 @@ def _begun(terms: _Terms, one: Understood, step: Step, now: datetime) -> Known:
     )
 
 
-def _in_force(terms: _Terms, owner: Attribution, now: datetime) -> OfferVersion:
+def _in_force(terms: Sequence[_Terms], owner: Attribution, now: datetime) -> _Terms:
     """The terms at the click: what the partner was promised when they sent the visitor."""
     clicked_at = now if owner.number is None else min(clickid.at(owner.number), now)
-    versions = terms.versions[owner.offer_id]
-    return next((one for one in versions if one.in_force_at <= clicked_at), versions[-1])
-
-
-def _share_bps(terms: _Terms, version: OfferVersion, owner: Attribution) -> int:
-    """The partner's part, fixed when the conversion begins: later terms never rewrite it."""
-    assert terms.policy is not None
-    if version.mode == Mode.CPC:
-        return 0
-    if owner.own_content:
-        return terms.policy.byop_share_bps
-    return terms.policy.partner_share_bps if version.share_bps is None else version.share_bps
+    for one in terms:
+        if one.in_force_at <= clicked_at:
+            return one
+    return terms[-1]
