@@ -127,4 +127,6 @@ def current() -> Provider:
     chosen = settings.current()
     if chosen.in_production and chosen.payment_provider == "sandbox":
         raise PaymentsNotSetUp
+    if chosen.payment_provider == "stripe" and not chosen.stripe_secret_key:
+        raise PaymentsNotSetUp
     return named(chosen.payment_provider)
