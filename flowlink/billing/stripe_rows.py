@@ -131,7 +131,7 @@ def forget_customer(name: str, customer_id: str) -> None:
 def keep_method(name: str, customer_id: str, method_id: str, *, paid_at: datetime) -> None:
     """What to charge next time: what the latest payment was made with."""
     with db.write() as session:
-        older = or_(StripePayer.method_at.is_(None), StripePayer.method_at < paid_at)
+        older = or_(StripePayer.method_at.is_(None), StripePayer.method_at <= paid_at)
         mine = StripePayer.payer == name, StripePayer.customer_id == customer_id
         for found in db.lock(session, StripePayer, *mine, older):
             found.method_id, found.method_at = method_id, paid_at

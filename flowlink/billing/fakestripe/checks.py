@@ -18,7 +18,7 @@ from typing_extensions import get_type_hints, is_typeddict
 
 _WHOLE = re.compile(r"-?\d{1,18}")
 _KEY = re.compile(r"([a-z0-9_]+)((?:\[[^\[\]]*\])*)")
-_ABOUT_THE_CALL = frozenset(get_type_hints(RequestOptions))
+_ABOUT_THE_CALL = frozenset(RequestOptions.__annotations__)
 # The calls that the fake knows, by method and path, with the client's type of their fields.
 CALLS: Mapping[tuple[str, str], Any] = {
     ("POST", "/v1/customers"): params.CustomerCreateParams,
@@ -76,9 +76,9 @@ def wrong(call: tuple[str, str], given: Mapping[str, Any]) -> Issue | None:
 
 @cache
 def _hints(kind: Any) -> Mapping[str, Any]:
-    return {
-        name: hint for name, hint in get_type_hints(kind).items() if name not in _ABOUT_THE_CALL
-    }
+    elsewhere = {"StripeContext": str, "Mapping": Mapping}  # of the options that are left out
+    hints = get_type_hints(kind, localns=elsewhere)
+    return {name: hint for name, hint in hints.items() if name not in _ABOUT_THE_CALL}
 
 
 def _fields(kind: Any, given: Mapping[str, Any], at: str) -> Iterator[Issue]:
