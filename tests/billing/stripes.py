@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import httpx2
@@ -107,9 +106,9 @@ class Till:
 
 
 @contextmanager
-def till(**settings: Any) -> Iterator[Till]:
+def till(fake: FakeStripe | None = None) -> Iterator[Till]:
     """Stripe is set up, and is the fake."""
-    fake, url = FakeStripe(), f"http://127.0.0.1:{(port := free_port())}"
+    fake, url = fake or FakeStripe(), f"http://127.0.0.1:{(port := free_port())}"
     chosen = {
         "payment_provider": "stripe",
         "stripe_secret_key": fake.key,
@@ -117,7 +116,7 @@ def till(**settings: Any) -> Iterator[Till]:
         "stripe_url": url,
     }
     registry.load()
-    with serving(fake, port), chosen_settings(**(chosen | settings)):
+    with serving(fake, port), chosen_settings(**chosen):
         stripe_api._client.cache_clear()
         yield Till(fake, url)
     stripe_api._client.cache_clear()

@@ -3,14 +3,28 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import Response
 
 from flowlink.app import checks
-from flowlink.billing import charges, ids, inbox, renewals, settlement, stripe_events, stripe_missed
+from flowlink.billing import (
+    charges,
+    ids,
+    inbox,
+    renewals,
+    settlement,
+    stripe_api,
+    stripe_events,
+    stripe_missed,
+    stripe_rows as rows,
+)
 from flowlink.billing.fakestripe.knobs import Knobs
+from flowlink.billing.fakestripe.server import FakeStripe
 from flowlink.billing.fakestripe.things import Thing
 from flowlink.billing.models import Paid, Payment
 from flowlink.billing.providers import ProviderAway
@@ -22,9 +36,22 @@ from tests.billing.stripes import Till, payment_now, resource_of, row_of, stamp,
 ROUNDS = 6
 
 
+@dataclass
+class Between(FakeStripe):
+    """Lets something happen after a call has come and before it is carried out, once."""
+
+    then: dict[str, Callable[[], object]] = field(default_factory=dict)
+
+    def answer(self, request: Request, body: str) -> Response:
+        happens = self.then.pop(f"{request.method} {request.url.path}", None)
+        if happens is not None:
+            happens()
+        return super().answer(request, body)
+
+
 @pytest.fixture
 def shop(database: str) -> Iterator[Till]:
-    with till() as opened:
+    with till(Between()) as opened:
         yield opened
         with db.read() as session:
             assert checks.problems(session) == []
@@ -66,6 +93,75 @@ def waiting_renewal(shop: Till, team: Team) -> tuple[ids.PaymentId, ids.PaymentI
     with db.read() as session:
         mine = Payment.resource_id == resource.id, Payment.purpose == "renewal"
         return payment_id, ids.PaymentId(session.scalars(select(Payment.id).where(*mine)).one())
+
+
+def between(shop: Till, call: str, happens: Callable[[], object]) -> None:
+    assert isinstance(shop.fake, Between)
+    shop.fake.then[call] = happens
+
+
+def test_closed_while_it_is_prepared_it_is_not_confirmed(shop: Till) -> None:
+    _, renewal = waiting_renewal(shop, team_of(0))
+    ref, now = ids.payment(renewal), clock.now()
+    between(shop, "POST /v1/payment_intents", lambda: rows.close(ref, now=now))
+
+    charges.charge(renewal, now=now)
+
+    assert shop.charged(ref) == 0
+
+
+def test_on_a_page_while_it_is_prepared_it_is_not_confirmed(shop: Till) -> None:
+    _, renewal = waiting_renewal(shop, team_of(0))
+    ref, now = ids.payment(renewal), clock.now()
+    row = rows.find(ref)
+    assert row is not None
+    between(shop, "POST /v1/payment_intents", lambda: rows.to_page(row, now=now))
+
+    charges.charge(renewal, now=now)
+
+    assert shop.charged(ref) == 0
+
+
+def test_prepared_twice_at_once_one_of_both_is_confirmed(shop: Till) -> None:
+    """The other worker took another key; only the intent that is written down is charged."""
+    _, renewal = waiting_renewal(shop, team_of(0))
+    ref, now = ids.payment(renewal), clock.now()
+    row = rows.find(ref)
+    assert row is not None
+    payer = rows.payer(row.payer)
+    assert payer is not None
+    asked = {"amount": row.amount_minor, "currency": "eur", "customer": payer.customer_id}
+    asked |= {"payment_method": payer.method_id, "metadata": {"ref": ref}}
+    other = shop.fake.ledger.make_intent(asked, at=stamp(now))["id"]
+    between(shop, "POST /v1/payment_intents", lambda: rows.move(row, now=now, intent_id=other))
+
+    charges.charge(renewal, now=now)
+    charges.charge(renewal, now=now)
+
+    assert shop.charged(ref) == 1
+    assert shop.fake.ledger.get("payment_intent", other)["status"] == "succeeded"
+
+
+def test_closed_while_its_page_is_made_nobody_sees_the_page(shop: Till) -> None:
+    payment_id = shop.order(team_of(0))
+    now = clock.now()
+    between(
+        shop,
+        "POST /v1/checkout/sessions",
+        lambda: rows.close(ids.payment(payment_id), now=now),
+    )
+
+    with pytest.raises(ProviderAway):
+        shop.checkout(payment_id)
+
+
+def test_two_that_see_the_same_rest_give_it_back_once(shop: Till) -> None:
+    row = row_of(shop.bought(team_of(0)))
+
+    for _ in range(2):
+        stripe_api.configured().refund(row, gone_minor=0, more_minor=90)
+
+    assert [one["amount"] for one in shop.fake.ledger.every("refund")] == [90]
 
 
 def test_many_workers_charge_a_renewal_once(shop: Till) -> None:
