@@ -13,6 +13,8 @@ from sqlalchemy import text
 
 from flowlink.app import checks, opening
 from flowlink.app.outcome import Failed
+from flowlink.billing import standing, stripe_api
+from flowlink.billing.providers import Away
 from flowlink.kernel import db, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
 
@@ -40,6 +42,7 @@ def examine(arguments: Namespace) -> list[Finding]:
         data = opening.configure(arguments)
         found += _machine(data)
         found += _secrets(data)
+        found += _payments()
         with opening.server_for(arguments) as url:
             found += _database(url)
             if migrate.is_current(url):
@@ -71,6 +74,30 @@ def _secrets(data: Path) -> Iterator[Finding]:
             closed = not stat.S_IMODE(path.stat().st_mode) & 0o077
             said = "is closed to others" if closed else "can be read by others: chmod 600"
             yield Finding(well=closed, text=f"{path} {said}")
+
+
+def _payments() -> Iterator[Finding]:
+    taker, production = standing.chosen(), settings.current().in_production
+    if taker.name == "sandbox":
+        said = "the sandbox takes none in production" if production else "go to the sandbox"
+        yield Finding(well=True, text=f"payments: {said}")
+    elif taker.missing:
+        yield Finding(well=False, text=f"payments: set {', '.join(taker.missing)}")
+    else:
+        trouble = _stripe_trouble()
+        mode = "" if taker.is_real else " in test mode: no money moves"
+        well = not trouble and (taker.is_real or not production)
+        yield Finding(well=well, text=f"payments: {trouble or f'Stripe answers{mode}'}")
+
+
+def _stripe_trouble() -> str:
+    try:
+        stripe_api.configured().reach()
+    except stripe_api.StripeRefused as refusal:
+        return f"Stripe refuses: {refusal.code}"
+    except Away as trouble:
+        return str(trouble)
+    return ""
 
 
 def _database(url: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from flowlink.billing import (
     quantities,
     queries,
     screens,
+    standing,
 )
 from flowlink.kernel import clock, db, ids as public_ids
 from flowlink.papers import parties, queries as papers
@@ -196,6 +197,7 @@ def show_billing(
         charges=queries.next_charges(session, access.team_id, now),
         details=queries.details(session, access.team_id),
         countries=list(parties.countries(request.state.lang).items()),
+        taker=standing.chosen(),
     )
 
 
@@ -272,7 +274,13 @@ def _quote(
     hidden: list[tuple[str, object]],
 ) -> Response:
     return page(
-        request, "billing/quote.html", access=access, quote=quote, action=action, hidden=hidden
+        request,
+        "billing/quote.html",
+        access=access,
+        quote=quote,
+        action=action,
+        hidden=hidden,
+        taker=standing.chosen(),
     )
 
 

@@ -179,6 +179,10 @@ class Stripe:
                 return
             asked |= {"starting_after": text(page[-1], "id")}
 
+    def reach(self) -> None:
+        """The smallest call that shows whether Stripe answers this key."""
+        self._ask(lambda client: client.v1.checkout.sessions.list({"limit": 1}))
+
     def _ask(self, call: Callable[[Client], Any]) -> Found:
         try:
             return part(call(self.client).to_dict())

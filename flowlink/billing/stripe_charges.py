@@ -28,7 +28,7 @@ class StripeProvider:
 
     def checkout(self, order: Order, *, now: datetime) -> str:
         """The page for this charge: the same one while it is open, a new one after its day."""
-        row = rows.begin(order, kind=PAGE, now=now)
+        row = rows.order(order, kind=PAGE, now=now)
         if row.closed_at is not None:
             raise Away("this charge was closed")
         if row.kind == AWAY:
@@ -46,7 +46,7 @@ class StripeProvider:
 
     def charge(self, order: Order, *, now: datetime) -> Seen:
         """In three steps: prepare an intent, write down its name, confirm it."""
-        row = rows.begin(order, kind=AWAY, now=now)
+        row = rows.order(order, kind=AWAY, now=now)
         if row.kind == AWAY and row.closed_at is None:
             payer = rows.payer(row.payer)
             if payer is None or not payer.method_id:

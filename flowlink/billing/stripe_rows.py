@@ -14,22 +14,22 @@ from flowlink.billing.stripe_models import AWAY, PAGE, StripeCharge, StripeListi
 from flowlink.kernel import db
 
 
-def begin(order: Order, *, kind: str, now: datetime) -> StripeCharge:
+def order(wanted: Order, *, kind: str, now: datetime) -> StripeCharge:
     """The charge of this name; a new one is of this kind."""
     row = insert(StripeCharge).values(
-        ref=order.ref,
-        payer=order.payer,
+        ref=wanted.ref,
+        payer=wanted.payer,
         kind=kind,
-        amount_minor=order.amount_minor,
-        currency=order.currency,
-        title=order.title,
-        back_url=order.back_url,
+        amount_minor=wanted.amount_minor,
+        currency=wanted.currency,
+        title=wanted.title,
+        back_url=wanted.back_url,
         made_at=now,
         changed_at=now,
     )
     with db.write() as session:
         session.execute(row.on_conflict_do_nothing(index_elements=["ref"]))
-        return session.get_one(StripeCharge, order.ref, populate_existing=True)
+        return session.get_one(StripeCharge, wanted.ref, populate_existing=True)
 
 
 def find(ref: str) -> StripeCharge | None:
