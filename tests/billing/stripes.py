@@ -106,7 +106,7 @@ class Till:
 
 
 @contextmanager
-def till(fake: FakeStripe | None = None) -> Iterator[Till]:
+def till(fake: FakeStripe | None = None, **settings: object) -> Iterator[Till]:
     """Stripe is set up, and is the fake."""
     fake, url = fake or FakeStripe(), f"http://127.0.0.1:{(port := free_port())}"
     chosen = {
@@ -116,7 +116,7 @@ def till(fake: FakeStripe | None = None) -> Iterator[Till]:
         "stripe_url": url,
     }
     registry.load()
-    with serving(fake, port), chosen_settings(**chosen):
+    with serving(fake, port), chosen_settings(**(chosen | settings)):
         stripe_api._client.cache_clear()
         yield Till(fake, url)
     stripe_api._client.cache_clear()

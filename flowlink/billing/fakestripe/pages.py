@@ -166,6 +166,7 @@ def _page(say: Say, lang: str, title: str, inside: str, status: int = 200) -> Re
     return HTMLResponse(
         f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{_LOOK}</style></head><body><main>"
         f'<p class="quiet">{say(mark("A stand-in for Stripe: no money moves."))}</p>'
         f"<h1>{escape(title)}</h1>{inside}</main></body></html>",
