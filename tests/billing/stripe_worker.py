@@ -47,7 +47,7 @@ def watch(steps: Steps) -> None:
         steps()
         return answer
 
-    requests.Session.request = request  # type: ignore[method-assign,assignment]
+    requests.Session.request = request  # type: ignore[method-assign]
 
 
 def act(what: str, payment_id: UUID, at: datetime) -> None:

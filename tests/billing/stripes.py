@@ -25,6 +25,7 @@ from flowlink.billing.fakestripe.server import FakeStripe, signed
 from flowlink.billing.fakestripe.state import stamp
 from flowlink.billing.fakestripe.things import Thing
 from flowlink.billing.models import Payment, Resource
+from flowlink.billing.stripe_models import StripeCharge
 from flowlink.kernel import clock, db
 from flowlink.teams.models import Team
 from tests.conftest import chosen_settings
@@ -132,7 +133,7 @@ def payment_now(session: Session, payment_id: UUID) -> Payment:
     return session.get_one(Payment, payment_id, populate_existing=True)
 
 
-def row_of(payment_id: ids.PaymentId) -> rows.StripeCharge:
+def row_of(payment_id: ids.PaymentId) -> StripeCharge:
     """What is written down of its first attempt."""
     found = rows.find(ids.payment(payment_id))
     assert found is not None

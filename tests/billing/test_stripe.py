@@ -11,13 +11,16 @@ from sqlalchemy.orm import Session
 
 from flowlink.app import checks
 from flowlink.billing import charges, ids, limits, refunds, renewals, stripe_rows as rows
+from flowlink.billing.fakestripe.server import signed
+from flowlink.billing.fakestripe.state import stamp
 from flowlink.billing.models import Payment
+from flowlink.billing.providers import ProviderAway
 from flowlink.kernel import clock, jobs
 from flowlink.kernel.inbound import ProviderEvent
 from flowlink.kernel.money import Money
 from flowlink.teams.models import Team
 from tests.billing.makers import pro_team
-from tests.billing.stripes import Till, payment_now, resource_of, row_of, signed, stamp, till
+from tests.billing.stripes import Till, payment_now, resource_of, row_of, till
 
 
 @pytest.fixture
@@ -191,7 +194,7 @@ def test_a_customer_that_stripe_forgot_is_made_again(shop: Till, team: Team) -> 
     shop.bought(team)
     shop.fake.ledger.by_kind["customer"].clear()
     payment_id = shop.order(team, kind="ram")
-    with pytest.raises(charges.ProviderAway):
+    with pytest.raises(ProviderAway):
         shop.checkout(payment_id)
 
     assert shop.checkout(payment_id).startswith(shop.url)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -25,13 +26,14 @@ from flowlink.billing import (
 )
 from flowlink.billing.fakestripe.knobs import Knobs
 from flowlink.billing.fakestripe.server import FakeStripe
+from flowlink.billing.fakestripe.state import stamp
 from flowlink.billing.fakestripe.things import Thing
 from flowlink.billing.models import Paid, Payment
 from flowlink.billing.providers import ProviderAway
 from flowlink.kernel import clock, db
 from flowlink.teams.models import Team
 from tests.billing.makers import pro_team
-from tests.billing.stripes import Till, payment_now, resource_of, row_of, stamp, till
+from tests.billing.stripes import Till, payment_now, resource_of, row_of, till
 
 ROUNDS = 6
 
@@ -169,7 +171,7 @@ def test_many_workers_charge_a_renewal_once(shop: Till) -> None:
         _, renewal = waiting_renewal(shop, team_of(number))
         now = clock.now()
 
-        raised = at_once(*[lambda renewal=renewal, now=now: charges.charge(renewal, now=now)] * 5)
+        raised = at_once(*[partial(charges.charge, renewal, now=now)] * 5)
 
         assert raised == []
         charges.look(renewal, now=now)
@@ -182,7 +184,8 @@ def test_a_page_opened_while_we_charge_is_not_paid_twice(shop: Till) -> None:
     for number in range(ROUNDS):
         team = team_of(number)
         _, renewal = waiting_renewal(shop, team)
-        now, urls = clock.now(), []
+        now = clock.now()
+        urls: list[str] = []
 
         def pay(renewal: ids.PaymentId = renewal, urls: list[str] = urls) -> None:
             try:
@@ -194,9 +197,9 @@ def test_a_page_opened_while_we_charge_is_not_paid_twice(shop: Till) -> None:
                 shop.press(url)
 
         raised = at_once(
-            lambda renewal=renewal, now=now: charges.charge(renewal, now=now),
+            partial(charges.charge, renewal, now=now),
             pay,
-            lambda renewal=renewal, now=now: charges.look(renewal, now=now),
+            partial(charges.look, renewal, now=now),
         )
 
         assert raised == []
@@ -212,8 +215,8 @@ def test_closed_while_we_charge_it_is_one_of_both(shop: Till) -> None:
         now = clock.now()
 
         raised = at_once(
-            lambda renewal=renewal, now=now: charges.close(renewal, now=now),
-            lambda renewal=renewal, now=now: charges.charge(renewal, now=now),
+            partial(charges.close, renewal, now=now),
+            partial(charges.charge, renewal, now=now),
         )
 
         assert raised == []
@@ -242,7 +245,7 @@ def test_tried_again_while_the_team_opens_a_page_is_charged_once(shop: Till) -> 
             except (ProviderAway, charges.AlreadyPaid, charges.NotPayable):
                 return
 
-        at_once(pay, lambda renewal=renewal, now=now: renewals._try_again(renewal, now=now))
+        at_once(pay, partial(renewals._try_again, renewal, now=now))
         for url in urls:
             if url.startswith(shop.url):
                 shop.press(url)

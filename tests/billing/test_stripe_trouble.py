@@ -18,12 +18,13 @@ from flowlink.billing import (
     stripe_rows as rows,
 )
 from flowlink.billing.fakestripe.knobs import Knobs
+from flowlink.billing.fakestripe.state import stamp
 from flowlink.billing.models import Grant, Payment
 from flowlink.billing.providers import Away, ProviderAway
 from flowlink.kernel import clock, jobs
 from flowlink.teams.models import Team
 from tests.billing.makers import pro_team
-from tests.billing.stripes import Till, payment_now, resource_of, row_of, stamp, till
+from tests.billing.stripes import Till, payment_now, resource_of, row_of, till
 
 TROUBLES = {
     "down": {"server_errors": 100},

@@ -31,7 +31,7 @@ _STATES = {
     "back": mark("Given back"),
 }
 _LOOK = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f6f7f9;color:#16181d}
+body{font:16px/1.5 system-ui,sans-serif;margin:0;padding:.75rem;background:#f6f7f9;color:#16181d}
 main{max-width:34rem;margin:2rem auto;padding:1.5rem;background:#fff;border:1px solid #d9dce3;
 border-radius:.75rem}h1{font-size:1.25rem;margin:0 0 .25rem}p{margin:.5rem 0}.quiet{color:#5a6070}
 .bad{color:#a3180c}form{margin:1rem 0 0}select,button{font:inherit;padding:.6rem .8rem;width:100%;
