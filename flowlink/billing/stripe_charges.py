@@ -145,7 +145,7 @@ def _prepare(
         rows.again(row, now=now)
         raise
     except StripeRefused as refusal:
-        if refusal.param in {"payment_method", "customer"}:
+        if refusal.param in {"payment_method", "customer", "amount"}:
             return _failed(row, refusal.code)
         raise Away(f"Stripe prepares no charge: {refusal.code}") from None
     return _still(rows.move(row, now=now, intent_id=api.text(made, "id")))

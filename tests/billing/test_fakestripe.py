@@ -59,7 +59,7 @@ def test_everything_that_can_happen_has_only_fields_that_the_client_names(wire: 
         wire.press(made["url"], card, confirmed=True)
     paid = wire.fake.ledger.every("charge")
     wire.fake.ledger.make_refund({"payment_intent": paid[-1]["payment_intent"]}, at=1)
-    again = {"amount": "5", "currency": "eur", "customer": customer}
+    again = {"amount": "50", "currency": "eur", "customer": customer}
     post(wire, "payment_intents", payment_method=paid[0]["payment_method"], **again)
     post(wire, "checkout/sessions", **session())
     wire.fake.ledger.advance(stamp(clock.now()) + 90_000)
@@ -117,6 +117,7 @@ def test_a_good_request_is_taken(wire: Till) -> None:
         ({"line_items[0][price_data][currency]": "-"}, "line_items[0][price_data][currency]"),
         ({"line_items[1][quantity]": "1"}, "line_items"),
         ({"line_items": "1", "line_items[0][quantity]": "-"}, "line_items"),
+        ({"line_items[0][price_data][unit_amount]": "49"}, "line_items"),
         ({"mode": "gift"}, "mode"),
         ({"payment_intent_data[setup_future_usage]": "always"}, "payment_intent_data"),
         ({"payment_method_types[0]": "card"}, "payment_method_types"),

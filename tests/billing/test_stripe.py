@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -10,11 +11,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.app import checks
-from flowlink.billing import charges, ids, limits, refunds, renewals, stripe_rows as rows
+from flowlink.billing import (
+    charges,
+    ids,
+    limits,
+    purchases,
+    quantities,
+    refunds,
+    renewals,
+    stripe_rows as rows,
+)
 from flowlink.billing.fakestripe.server import signed
 from flowlink.billing.fakestripe.state import stamp
 from flowlink.billing.models import Payment
-from flowlink.billing.providers import ProviderAway
+from flowlink.billing.providers import ProviderAway, TooLittleToCharge
 from flowlink.kernel import clock, jobs
 from flowlink.kernel.inbound import ProviderEvent
 from flowlink.kernel.money import Money
@@ -331,6 +341,32 @@ def test_a_message_about_an_unknown_payment_is_kept_and_shown(shop: Till, sessio
 
     kept = session.scalars(select(ProviderEvent)).one()
     assert (kept.kind, kept.outcome) == ("payment_intent.succeeded pi_77", "unknown payment")
+
+
+def test_too_little_to_charge_is_refused_before_it_is_ordered(
+    shop: Till, session: Session, team: Team
+) -> None:
+    payment_id = shop.bought(team, kind="ram")
+    resource = resource_of(session, payment_id)
+    late = soon(session, payment_id) - timedelta(days=3)
+
+    for pieces, minor in ((2, 0), (10, 91)):
+        if minor == 0:
+            with pytest.raises(TooLittleToCharge):
+                more(session, team, resource.id, pieces, late)
+        else:
+            bought = more(session, team, resource.id, pieces, late)
+            assert bought is not None
+            assert bought.payment.amount_minor == minor
+    assert resource_of(session, payment_id).quantity == 1
+
+
+def more(
+    session: Session, team: Team, resource_id: UUID, quantity: int, now: datetime
+) -> purchases.Bought | None:
+    return quantities.change(
+        session, team=team, resource_id=resource_id, quantity=quantity, actor="test", now=now
+    )
 
 
 def ask(session: Session, payment_id: ids.PaymentId, cents: int) -> None:

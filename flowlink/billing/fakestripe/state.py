@@ -12,6 +12,7 @@ from flowlink.billing.fakestripe.knobs import CARDS, Card, Knobs
 from flowlink.billing.fakestripe.things import Thing
 
 VERSION = "2026-10-28.endive"
+SMALLEST_MINOR = 50  # in euros
 _DECLINED = {
     "generic_decline": "Your card was declined.",
     "insufficient_funds": "Your card has insufficient funds.",
@@ -49,6 +50,7 @@ class Ledger:
             self.get("customer", asked["customer"], param="customer")
         key = self._name("cs_test")
         made = things.session(key, asked, at, f"{base}/pay/{key}")
+        _check_amount(made["amount_total"], "line_items")
         made["metadata"] = dict(made["metadata"])
         self._hidden(key)["intent"] = asked.get("payment_intent_data", {})
         return self._keep(made)
@@ -57,6 +59,7 @@ class Ledger:
         """A charge to be confirmed; the fake makes none that is confirmed at once."""
         if asked.get("confirm") == "true":
             raise Refused(400, "The fake confirms in a call of its own.", param="confirm")
+        _check_amount(int(asked["amount"]), "amount")
         if "customer" in asked:
             self.get("customer", asked["customer"], param="customer")
         if "payment_method" in asked:
@@ -300,3 +303,9 @@ def matches(thing: Mapping[str, object], asked: Mapping[str, object]) -> bool:
 def _unexpected(intent: Thing) -> Refused:
     said = f"This PaymentIntent's status is {intent['status']}: this cannot be done."
     return Refused(400, said, code="payment_intent_unexpected_state")
+
+
+def _check_amount(minor: int, param: str) -> None:
+    if minor < SMALLEST_MINOR:
+        said = "Amount must be at least €0.50 eur."
+        raise Refused(400, said, code="amount_too_small", param=param)
