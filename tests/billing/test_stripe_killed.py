@@ -18,7 +18,7 @@ from flowlink.teams.models import Team
 from tests.billing.makers import pro_team
 from tests.billing.stripes import Till, payment_now, resource_of, till
 
-STEPS_MAX = 80
+STEPS_MAX = 150
 
 Act = Callable[[str, UUID, datetime, int], str]
 
