@@ -14,6 +14,8 @@ from sqlalchemy import text
 
 from flowlink.app import checks, nats_way, opening
 from flowlink.app.outcome import Failed
+from flowlink.billing import standing, stripe_api
+from flowlink.billing.providers import Away
 from flowlink.kernel import clock, db, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
 from flowlink.tracking import journal_health, link_snapshot, shipping, wiring
@@ -49,6 +51,7 @@ def examine(arguments: Namespace) -> list[Finding]:
             with opening.way(arguments):
                 found += _journals(wiring.books())
             return found
+        found += _payments()
         with opening.server_for(arguments) as url:
             found += _database(url)
             if migrate.is_current(url):
@@ -80,6 +83,30 @@ def _secrets(data: Path) -> Iterator[Finding]:
             closed = not stat.S_IMODE(path.stat().st_mode) & 0o077
             said = "is closed to others" if closed else "can be read by others: chmod 600"
             yield Finding(well=closed, text=f"{path} {said}")
+
+
+def _payments() -> Iterator[Finding]:
+    taker, production = standing.chosen(), settings.current().in_production
+    if taker.name == "sandbox":
+        said = "the sandbox takes none in production" if production else "go to the sandbox"
+        yield Finding(well=True, text=f"payments: {said}")
+    elif taker.missing:
+        yield Finding(well=False, text=f"payments: set {', '.join(taker.missing)}")
+    else:
+        trouble = _stripe_trouble()
+        mode = "" if taker.is_real else " in test mode: no money moves"
+        well = not trouble and (taker.is_real or not production)
+        yield Finding(well=well, text=f"payments: {trouble or f'Stripe answers{mode}'}")
+
+
+def _stripe_trouble() -> str:
+    try:
+        stripe_api.configured().reach()
+    except stripe_api.StripeRefused as refusal:
+        return f"Stripe refuses: {refusal.code}"
+    except Away as trouble:
+        return str(trouble)
+    return ""
 
 
 def _database(url: str) -> Iterator[Finding]:

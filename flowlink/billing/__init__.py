@@ -1,4 +1,4 @@
-"""What teams pay. Owns: plan, add-on, grant, payment, refund, and the sandbox to pay in.
+"""What teams pay. Owns: plan, add-on, grant, payment, refund, Stripe, and the sandbox to pay in.
 
 Promises: nothing is granted that was not paid, or given by the operator; nothing is charged twice;
 what was bought keeps its price and its size whatever the price list says later; a limit at any

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 from pydantic import BaseModel
 
-from flowlink.billing import ids, inbox, pricing, purchases, queries, refunds
+from flowlink.billing import ids, inbox, pricing, purchases, queries, refunds, standing
 from flowlink.billing.screens import HEADER, cells
 from flowlink.identity.deps import Operator, require_operator
 from flowlink.kernel import clock
@@ -100,6 +100,7 @@ def show_payments(
         "billing/all_payments.html",
         payments=lists.cut(found, key=lambda line: line.payment.id),
         events=events,
+        taker=standing.read(session),
     )
 
 

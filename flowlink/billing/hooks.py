@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from flowlink.billing import inbox, payday, sandbox
+from flowlink.billing import inbox, payday, sandbox, stripe_events
 from flowlink.billing.sandbox import Card
 from flowlink.kernel import clock
 from flowlink.kernel.errors import NotFound
@@ -34,6 +34,16 @@ async def sandbox_event(request: Request) -> Response:
     body = await request.body()
     await run_in_threadpool(
         inbox.receive, sandbox.NAME, dict(request.headers), body, now=clock.now()
+    )
+    return Response(status_code=200)
+
+
+@router.post("/webhooks/stripe")
+async def stripe_event(request: Request) -> Response:
+    """Answers 200 once the message is kept; anything else makes Stripe send it again."""
+    body = await request.body()
+    await run_in_threadpool(
+        inbox.receive, stripe_events.NAME, dict(request.headers), body, now=clock.now()
     )
     return Response(status_code=200)
 

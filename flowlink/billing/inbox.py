@@ -6,13 +6,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from flowlink.billing import ids, providers, queries, sandbox, settlement
-from flowlink.billing.providers import Away, NotGenuine, Seen
+from flowlink.billing import ids, providers, queries, sandbox, settlement, stripe_charges
+from flowlink.billing.providers import Away, NotGenuine, Seen, Told
 from flowlink.kernel import db, inbound
-from flowlink.kernel.errors import Forbidden, NotFound
+from flowlink.kernel.errors import Forbidden, NotFound, Refused
 from flowlink.kernel.inbound import ProviderEvent
 
-PROVIDERS = (sandbox.NAME,)
+PROVIDERS = (sandbox.NAME, stripe_charges.provider.name)
 UNKNOWN = "unknown payment"
 
 
@@ -20,15 +20,27 @@ class WebhookNotGenuine(Forbidden):
     message = "This message was not signed by the payment provider."
 
 
+class WebhookNotReadable(Refused):
+    message = "This message cannot be read now. Please send it again later."
+
+
 def receive(provider: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
     """Keep what a provider tells; False when it was there before.
 
     :raises WebhookNotGenuine: :raises providers.PaymentsNotSetUp: no such provider.
+    :raises WebhookNotReadable: the provider had to be asked, and does not answer.
     """
     try:
         told = providers.named(provider).read(headers, body, now=now)
     except NotGenuine:
         raise WebhookNotGenuine from None
+    except Away:
+        raise WebhookNotReadable from None
+    return keep(provider, told, body, now=now)
+
+
+def keep(provider: str, told: Told, body: bytes, *, now: datetime) -> bool:
+    """Keep what a provider surely told; False when it was there before."""
     with db.write() as session:
         return inbound.keep(
             session,

@@ -4,8 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flowlink.billing import books, charges, inbox, invoices, renewals
-from flowlink.kernel import db, jobs
+from flowlink.billing import (
+    books,
+    charges,
+    inbox,
+    invoices,
+    renewals,
+    stripe_events,
+    stripe_missed,
+)
+from flowlink.billing.providers import Away
+from flowlink.kernel import db, jobs, settings
 
 
 @jobs.job("expire_additional_resources", cron="0 5 * * *")
@@ -33,6 +42,19 @@ def reconcile(now: datetime) -> str:
     handled = sum(inbox.handle_due(name, now=now) for name in inbox.PROVIDERS)
     asked, changed = charges.reconcile(now=now)
     return f"{handled} events handled, {asked} payments asked about, {changed} changed"
+
+
+@jobs.job("billing_stripe_missed", cron="5-59/10 * * * *")
+def hear_missed(now: datetime) -> str:
+    """Keep the events that Stripe lists and no webhook brought, and handle them."""
+    if not settings.current().stripe_secret_key:
+        return "Stripe is not set up"
+    try:
+        listed, new = stripe_missed.catch_up(now=now)
+    except Away as trouble:
+        return f"nothing read: {trouble}"
+    handled = inbox.handle_due(stripe_events.NAME, now=now)
+    return f"{listed} events listed, {new} of them new, {handled} handled"
 
 
 @jobs.job("billing_recognise", cron="10 0 * * *")

@@ -12,12 +12,22 @@ from typing import Protocol
 
 from flowlink.kernel import settings
 from flowlink.kernel.errors import Refused
+from flowlink.kernel.money import Money
 
 CURRENCY = "EUR"
+# Stripe's smallest charge in euros, by its documentation of currencies.
+_SMALLEST = {"stripe": Money.from_cents(50)}
 
 
 class PaymentsNotSetUp(Refused):
     message = "Payments are not set up here. Please tell the operator."
+
+
+class TooLittleToCharge(Refused):
+    message = (
+        "This costs %(amount)s now, and less than %(smallest)s cannot be charged. "
+        "Choose more pieces, or wait for the next period."
+    )
 
 
 class ProviderAway(Refused):
@@ -127,4 +137,16 @@ def current() -> Provider:
     chosen = settings.current()
     if chosen.in_production and chosen.payment_provider == "sandbox":
         raise PaymentsNotSetUp
+    if chosen.payment_provider == "stripe" and not chosen.stripe_secret_key:
+        raise PaymentsNotSetUp
     return named(chosen.payment_provider)
+
+
+def check(amount: Money) -> None:
+    """Whether who takes new payments can charge this.
+
+    :raises TooLittleToCharge:
+    """
+    smallest = _SMALLEST.get(settings.current().payment_provider)
+    if smallest is not None and 0 < amount.micro < smallest.micro:
+        raise TooLittleToCharge(amount=amount, smallest=smallest)

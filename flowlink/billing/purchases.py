@@ -114,6 +114,7 @@ def buy_addon(
 
     :raises NotPro: :raises UnknownAddon: :raises QuantityOutOfRange: :raises MaximumReached:
     :raises KeyReused: :raises TeamEnds: :raises providers.PaymentsNotSetUp:
+    :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
     addon = specs.addons.get(kind)  # type: ignore[call-overload]
@@ -283,6 +284,7 @@ def _order(
     key: str | None,
     fingerprint: str,
 ) -> Bought:
+    providers.check(specs.money(terms.unit_price_minor) * quantity)
     resource = _resource(session, team, specs, terms, quantity, now)
     payment = Payment(
         team_id=team.id,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from flowlink.billing import grants, ids, pricing, providers, purchases, queries
 from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
 from flowlink.kernel import audit, db
+from flowlink.kernel.money import Money
 from flowlink.teams import ids as team_ids
 from flowlink.teams.models import Team
 
@@ -22,6 +23,7 @@ def change(
 
     :raises queries.UnknownResource: :raises purchases.NotRunning:
     :raises purchases.QuantityOutOfRange: :raises purchases.MaximumReached:
+    :raises providers.TooLittleToCharge:
     """
     locked = purchases.open_team(session, team)
     [resource] = db.lock(
@@ -71,6 +73,7 @@ def _add(
         resource.quantity += pieces
         resource.next_quantity = resource.quantity
         return None
+    providers.check(Money.from_cents(amount, resource.currency))
     payment = Payment(
         team_id=team.id,
         resource_id=resource.id,

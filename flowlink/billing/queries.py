@@ -153,7 +153,9 @@ def next_charges(
         Resource.auto_renew,
         Resource.expires_at > now,
     )
-    found = session.scalars(wanted.order_by(Resource.expires_at, Resource.id))
+    # A payment may be booked while a page is read: no row as it was before that.
+    fresh = wanted.order_by(Resource.expires_at, Resource.id)
+    found = session.scalars(fresh.execution_options(populate_existing=True))
     return [(each, each.unit_price * each.next_quantity) for each in found]
 
 

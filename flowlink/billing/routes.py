@@ -14,8 +14,9 @@ from flowlink.billing import (
     quantities,
     queries,
     screens,
+    standing,
 )
-from flowlink.kernel import clock, db, ids as public_ids
+from flowlink.kernel import clock, db, ids as public_ids, settings
 from flowlink.papers import parties, queries as papers
 from flowlink.papers.parties import Party
 from flowlink.papers.service import UnknownPaper
@@ -91,7 +92,7 @@ def show_order(
 
 
 @router.post(f"{TEAM}/addons")
-def buy(access: AdminOf, form: Annotated[OrderForm, Form()]) -> Response:
+def buy(request: Request, access: AdminOf, form: Annotated[OrderForm, Form()]) -> Response:
     """Order, and go and pay."""
     now = clock.now()
     with db.write() as session:
@@ -103,7 +104,7 @@ def buy(access: AdminOf, form: Annotated[OrderForm, Form()]) -> Response:
             actor=access.actor,
             now=now,
         )
-    return _pay(access, ids.PaymentId(bought.payment.id))
+    return _pay(request, access, ids.PaymentId(bought.payment.id))
 
 
 @router.get(f"{TEAM}/addons/{{resource_id}}/quantity")
@@ -130,7 +131,7 @@ def show_quantity(
 
 @router.post(f"{TEAM}/addons/{{resource_id}}/quantity")
 def change_quantity(
-    access: AdminOf, resource_id: str, form: Annotated[QuantityForm, Form()]
+    request: Request, access: AdminOf, resource_id: str, form: Annotated[QuantityForm, Form()]
 ) -> Response:
     with db.write() as session:
         bought = quantities.change(
@@ -143,7 +144,7 @@ def change_quantity(
         )
     if bought is None:
         return see_other(f"/teams/{access.team.slug}/addons")
-    return _pay(access, ids.PaymentId(bought.payment.id))
+    return _pay(request, access, ids.PaymentId(bought.payment.id))
 
 
 @router.post(f"{TEAM}/addons/{{resource_id}}/cancel")
@@ -196,6 +197,7 @@ def show_billing(
         charges=queries.next_charges(session, access.team_id, now),
         details=queries.details(session, access.team_id),
         countries=list(parties.countries(request.state.lang).items()),
+        taker=standing.chosen(),
     )
 
 
@@ -223,18 +225,18 @@ def show_plan(
 
 
 @router.post(f"{TEAM}/billing/plan")
-def buy_plan(access: AdminOf, form: Annotated[PlanForm, Form()]) -> Response:
+def buy_plan(request: Request, access: AdminOf, form: Annotated[PlanForm, Form()]) -> Response:
     with db.write() as session:
         bought = purchases.buy_plan(
             session, team=access.team, plan=form.plan, actor=access.actor, now=clock.now()
         )
-    return _pay(access, ids.PaymentId(bought.payment.id))
+    return _pay(request, access, ids.PaymentId(bought.payment.id))
 
 
 @router.post(f"{TEAM}/billing/pay/{{payment_id}}")
-def pay(access: AdminOf, payment_id: str) -> Response:
+def pay(request: Request, access: AdminOf, payment_id: str) -> Response:
     """Go to the provider's page with a payment that waits, or failed."""
-    return _pay(access, ids.parse_payment(payment_id))
+    return _pay(request, access, ids.parse_payment(payment_id))
 
 
 @router.post(f"{TEAM}/billing/details")
@@ -259,9 +261,16 @@ def paper_pdf(session: Db, access: MemberOf, paper_id: str) -> Response:
     return pdf.response(f"{paper.number}.pdf", paper.pdf)
 
 
-def _pay(access: MemberOf, payment_id: ids.PaymentId) -> Response:
+def _pay(request: Request, access: MemberOf, payment_id: ids.PaymentId) -> Response:
+    """To the page to pay on. What we show forbids its forms to lead to another site, redirects
+    included, so a page of our own goes there.
+    """
     url = charges.checkout(team_id=access.team_id, payment_id=payment_id, now=clock.now())
-    return see_other(url)
+    if url.startswith(f"{settings.current().url}/"):
+        return see_other(url)
+    answer = page(request, "billing/leave.html", access=access, url=url)
+    answer.headers["refresh"] = f"0; url={url}"
+    return answer
 
 
 def _quote(
@@ -272,7 +281,13 @@ def _quote(
     hidden: list[tuple[str, object]],
 ) -> Response:
     return page(
-        request, "billing/quote.html", access=access, quote=quote, action=action, hidden=hidden
+        request,
+        "billing/quote.html",
+        access=access,
+        quote=quote,
+        action=action,
+        hidden=hidden,
+        taker=standing.chosen(),
     )
 
 

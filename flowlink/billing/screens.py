@@ -8,7 +8,17 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import grants, ids, invoices, limits, pricing, purchases, quantities, queries
+from flowlink.billing import (
+    grants,
+    ids,
+    invoices,
+    limits,
+    pricing,
+    providers,
+    purchases,
+    quantities,
+    queries,
+)
 from flowlink.billing.limits import TeamLimits
 from flowlink.billing.models import LIVE, PLAN, Payment, Resource, Status
 from flowlink.billing.pricing import Addon, Plan, Specs
@@ -180,7 +190,7 @@ def quote_quantity(
     session: Session, team_id: UUID, *, resource_id: UUID, quantity: int, lang: str, now: datetime
 ) -> Quote:
     """:raises queries.UnknownResource: :raises purchases.NotRunning:
-    :raises purchases.QuantityOutOfRange:
+    :raises purchases.QuantityOutOfRange: :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
     resource = queries.resource(session, team_id=team_id, resource_id=resource_id)
@@ -192,6 +202,7 @@ def quote_quantity(
         raise purchases.QuantityOutOfRange(maximum=addon.maximum)
     pieces = max(0, quantity - resource.quantity)
     cents = quantities.prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
+    providers.check(specs.money(cents))
     return Quote(
         name=addon.name.in_(lang),
         addon=addon,

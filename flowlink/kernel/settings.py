@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     brevo_url: str = "https://api.brevo.com"
     stripe_secret_key: str = ""
     stripe_webhook_secret: str = ""
+    stripe_url: str = "https://api.stripe.com"
     paypal_client_id: str = ""
     paypal_client_secret: str = ""
     paypal_url: str = "https://api-m.paypal.com"

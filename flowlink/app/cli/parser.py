@@ -38,6 +38,7 @@ def build() -> argparse.ArgumentParser:
     _admin(add, commands)
     _tracking(add, commands)
     _payouts(add, commands)
+    _billing(add)
     return parser
 
 
@@ -143,6 +144,18 @@ def _payouts(add: Add, commands: Any) -> None:
     fake.add_argument("--seed", type=int, default=0, help="which accidents happen")
     for knob in ("duplicated", "delayed", "lost", "reordered", "unanswered", "server-errors"):
         fake.add_argument(f"--{knob}", type=int, default=0, metavar="PERCENT")
+
+
+def _billing(add: Add) -> None:
+    fake = add("fakestripe", "billing:fakestripe", "run a fake Stripe that charges nobody")
+    fake.add_argument("--port", type=_port, default=8011, help="port to listen on (8011)")
+    fake.add_argument("--webhook", metavar="URL", help="where its events go (BASE_URL)")
+    fake.add_argument("--seed", type=int, default=0, help="which accidents happen")
+    fake.add_argument("--slow", type=int, default=0, metavar="SECONDS", help="before each answer")
+    for knob in ("duplicated", "delayed", "lost", "reordered"):
+        fake.add_argument(f"--{knob}", type=int, default=0, metavar="PERCENT", help="webhooks")
+    for knob in ("unanswered", "server-errors", "late-errors", "nonsense"):
+        fake.add_argument(f"--{knob}", type=int, default=0, metavar="PERCENT", help="calls")
 
 
 def _port(text: str) -> int:
