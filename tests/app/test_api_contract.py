@@ -19,8 +19,10 @@ from schemathesis.specs.openapi.checks import (
 from flowlink.app import checks
 from flowlink.identity import service as identity
 from flowlink.kernel import clock, db, settings
+from tests.billing.makers import pro_team
 from tests.conftest import Live
 from tests.factories import Person, balance, make_partner
+from tests.teams.makers import team_key
 
 CHECKS = [
     not_a_server_error,
@@ -84,7 +86,9 @@ def keys(rich: Person) -> dict[str, dict[str, str]]:
             actor="test",
             now=clock.now(),
         )
+        team = team_key(session, pro_team(session))
     return {
+        "/api/resources": team,
         "/api/partner": {"Authorization": f"Bearer {key}"},
         "/api/admin": {"x-admin-secret": settings.current().admin_secret},
     }
