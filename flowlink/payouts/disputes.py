@@ -23,7 +23,7 @@ from flowlink.kernel.errors import Invalid, NotFound, Refused
 from flowlink.kernel.money import Money
 from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
-from flowlink.partners import ids as partner_ids
+from flowlink.partners import ids as partner_ids, own_affairs
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts import commissions, purses
 from flowlink.payouts.case_models import Dispute, DisputeShare, DisputeState
@@ -96,9 +96,10 @@ def open_dispute(
 def win(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: str = "") -> Dispute:
     """The sale stands: what was set apart is what it was before. Once only.
 
-    :raises UnknownDispute: :raises DisputeDecided:
+    :raises UnknownDispute: :raises DisputeDecided: :raises OwnAffair: `actor` is the partner.
     """
     dispute, purse = _locked(session, dispute_id)
+    own_affairs.refuse(session, partner_id=purse.partner_id, actor=actor)
     kept = _refill_reserve(session, dispute, now)
     free = dispute.held - kept
     dispute.held_micro = 0
@@ -120,7 +121,7 @@ def win(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: st
 def lose(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: str = "") -> Dispute:
     """The buyer was right: the sale is taken back, and its commission with it. Once only.
 
-    :raises UnknownDispute: :raises DisputeDecided:
+    :raises UnknownDispute: :raises DisputeDecided: :raises OwnAffair: `actor` is the partner.
     """
     dispute = session.get(Dispute, dispute_id)
     if dispute is None:
