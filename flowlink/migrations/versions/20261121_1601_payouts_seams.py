@@ -62,7 +62,13 @@ CREATE TRIGGER refuse_own BEFORE INSERT ON payouts_deal FOR EACH ROW
   WHEN (NEW.partner_id IS NOT NULL) EXECUTE FUNCTION partners_refuse_own('actor');
 """
 
+# How much a partner owed when a person let this withdrawal be paid all the same.
+DEBTS = """
+ALTER TABLE payouts_withdrawal ADD COLUMN debt_seen_micro bigint NOT NULL DEFAULT 0
+  CONSTRAINT ck_payouts_withdrawal_debt_seen CHECK (debt_seen_micro >= 0);
+"""
+
 
 def upgrade() -> None:
-    for script in (RULES, SHARES, NAMES, OWN):
+    for script in (RULES, SHARES, NAMES, OWN, DEBTS):
         op.execute(script)
