@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.identity import scopes
-from flowlink.identity.ids import KeyId, SessionId, UserId
+from flowlink.identity.ids import KEY, USER, KeyId, SessionId, UserId
 from flowlink.identity.models import ApiKey, MagicLink, Role, SignInSession, User
 from flowlink.identity.scopes import OutOfScope, OwnerKind
-from flowlink.kernel import crypto
+from flowlink.kernel import crypto, ids
+from flowlink.kernel.errors import NotFound
 
 SESSION_IDLE = timedelta(days=45)
 
@@ -85,6 +86,19 @@ def keys_of(session: Session, *, user_id: UserId) -> Sequence[ApiKey]:
     """The keys that somebody keeps, the newest first."""
     mine = select(ApiKey).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None))
     return session.scalars(mine.order_by(ApiKey.id.desc())).all()
+
+
+def person_behind(session: Session, actor: str) -> UserId | None:
+    """Who an actor of the audit log is, for a key who keeps it; None for jobs and the secret."""
+    kind, _, name = actor.partition(":")
+    try:
+        if kind == "user":
+            return UserId(ids.parse(USER, name))
+        key = session.get(ApiKey, ids.parse(KEY, name)) if kind == "key" else None
+    except NotFound:
+        return None
+    keeper = (key.user_id or key.owner_id) if key is not None else None
+    return None if keeper is None else UserId(keeper)
 
 
 def key_holder(session: Session, *, token: str) -> Principal | None:

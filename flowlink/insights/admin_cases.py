@@ -102,7 +102,6 @@ def accept_case(
         amount=Money.parse(form.amount),
         answer=form.answer,
         actor=actor.label,
-        person=actor.user_id,
         now=clock.now(),
         ip=actor.ip,
     )

@@ -6,6 +6,7 @@ from typing import Any, Self
 from babel import Locale
 from stdnum.eu import vat as eu_vat
 from stdnum.exceptions import ValidationError
+from stdnum.gb import vat as gb_vat
 
 from flowlink.kernel.errors import Invalid
 from flowlink.papers import letters
@@ -106,15 +107,25 @@ _NOT_ONE = frozenset({"EU", "EZ", "UN", "QO", "ZZ", "XA", "XB"})
 
 
 def _vat_number(party: Party) -> str:
-    """Normal form. Outside the EU a tax number is taken as it is."""
+    """Normal form. Outside the EU and the United Kingdom a tax number is taken as it is."""
     given = party.vat_number.strip().upper()
-    if not given or party.country not in EU:
+    if not given or party.country not in {*EU, "GB"}:
         return given[:LINE_MAX]
-    prefix = _VAT_PREFIX.get(party.country, party.country)
     try:
-        number = str(eu_vat.validate(given if given[:2].isalpha() else prefix + given))
+        return _british(given) if party.country == "GB" else _european(given, party.country)
     except ValidationError:
         raise BadVatNumber from None
+
+
+def _european(given: str, country: str) -> str:
+    prefix = _VAT_PREFIX.get(country, country)
+    number = str(eu_vat.validate(given if given[:2].isalpha() else prefix + given))
     if not number.startswith(prefix):
         raise BadVatNumber
     return number
+
+
+def _british(given: str) -> str:
+    """Numbers of Northern Ireland begin with XI instead, and are otherwise the same."""
+    prefix = "XI" if given.startswith("XI") else "GB"
+    return f"{prefix}{gb_vat.validate(given)}"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from flowlink.identity.models import User
 from flowlink.kernel import audit, db, ids
 from flowlink.kernel.errors import Invalid, NotFound, Refused
-from flowlink.partners import ids as partner_ids, queries
+from flowlink.partners import ids as partner_ids, own_affairs
 from flowlink.partners.group_models import Group, Membership
 from flowlink.partners.ids import GROUP, PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
@@ -134,10 +134,11 @@ def move(
     """Let the partner belong to this group (None: to none) from now on. The same again is nothing.
 
     :raises GroupReason: :raises UnknownGroup: :raises queries.UnknownPartner:
+    :raises OwnAffair: `actor` is the partner.
     """
     if not reason.strip():
         raise GroupReason
-    queries.get(session, partner_id)
+    own_affairs.refuse(session, partner_id=partner_id, actor=actor)
     if group_id is not None:
         get(session, group_id)
     db.advisory_lock(session, f"partner-group:{partner_id}")

@@ -16,7 +16,7 @@ from flowlink.identity.deps import (
 from flowlink.kernel import clock
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
-from flowlink.payouts import by_hand, ids, queries, withdrawals
+from flowlink.payouts import by_hand, debts, ids, queries, withdrawals
 from flowlink.payouts.models import OPEN_STATES, State
 from flowlink.payouts.queries import WithdrawalLine
 from flowlink.web import csv, lists
@@ -100,6 +100,19 @@ def approve(session: Db, operator: FreshOperator, withdrawal_id: str) -> Respons
         withdrawal_id=ids.parse(withdrawal_id),
         actor=operator.label,
         person=operator.user_id,
+        now=clock.now(),
+        ip=operator.ip,
+    )
+    return see_other(PENDING)
+
+
+@router.post("/ops/payouts/{withdrawal_id}/allow")
+def allow(session: Db, operator: FreshOperator, withdrawal_id: str) -> Response:
+    """Let it be paid though its partner owes us."""
+    debts.allow(
+        session,
+        withdrawal_id=ids.parse(withdrawal_id),
+        actor=operator.label,
         now=clock.now(),
         ip=operator.ip,
     )
@@ -197,6 +210,7 @@ _HEADER = [
     "approved_by",
     "reference",
     "reason",
+    "debt",
 ]
 
 
@@ -214,6 +228,7 @@ def _cells(line: WithdrawalLine) -> tuple[object, ...]:
         line.approved_by,
         line.reference,
         line.reason,
+        line.debt,
     )
 
 
@@ -229,6 +244,7 @@ def _json(line: WithdrawalLine) -> dict[str, object]:
         "approved_by": line.approved_by,
         "reference": line.reference,
         "reason": line.reason,
+        "debt": money_json(line.debt),
         "created_at": line.created_at.isoformat(),
         "updated_at": line.updated_at.isoformat(),
     }

@@ -79,6 +79,19 @@ class Dispute(Base):
         self.state, self.decided_by, self.decided_at = DisputeState.LOST, actor, now
 
 
+class DisputeShare(Base):
+    """What a dispute took out of a reserve lot when it was opened. Never changed."""
+
+    __tablename__ = "payouts_dispute_share"
+    __table_args__ = (CheckConstraint("amount_micro > 0", name="amount"),)
+
+    dispute_id: Mapped[UUID] = mapped_column(ForeignKey("payouts_dispute.id"), primary_key=True)
+    lot_id: Mapped[UUID] = mapped_column(
+        ForeignKey("payouts_reserve_lot.id"), primary_key=True, index=True
+    )
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+
+
 class Reward(Base):
     """What bringing a partner has brought so far, of one commission or one accrual of theirs."""
 

@@ -25,12 +25,12 @@ from flowlink.identity import queries as identity
 from flowlink.identity.ids import UserId
 from flowlink.identity.models import User
 from flowlink.kernel import audit, db, events, ids, settings
-from flowlink.kernel.errors import Forbidden, Invalid, LimitReached, NotFound, Refused
+from flowlink.kernel.errors import Invalid, LimitReached, NotFound, Refused
 from flowlink.kernel.money import BadAmount, Money
 from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
 from flowlink.notify import service as notify
-from flowlink.partners import ids as partner_ids, queries as partners
+from flowlink.partners import ids as partner_ids, own_affairs, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.payouts import purses
@@ -49,10 +49,6 @@ class UnknownCase(NotFound):
 
 class CaseDecided(Refused):
     message = "This case was decided already."
-
-
-class OwnCase(Forbidden):
-    message = "Whoever opened a case cannot accept it. Somebody else has to."
 
 
 class CaseAnswer(Invalid):
@@ -142,21 +138,19 @@ def accept(
     amount: Money,
     answer: str,
     actor: str,
-    person: UserId | None = None,
     now: datetime,
     ip: str = "",
 ) -> Case:
     """The partner is right: give them `amount`, once, out of our own part.
 
     :raises CaseDecided: :raises CaseAnswer: :raises BadAmount: :raises UnknownCase:
-    :raises OwnCase: `person`, who stands behind `actor`, is the partner.
+    :raises OwnAffair: `actor` is the partner.
     """
     if amount.micro <= 0:
         raise BadAmount
     case = _open(session, case_id, answer=answer)
     partner_id = PartnerId(case.partner_id)
-    if partners.get(session, partner_id).user_id == person:
-        raise OwnCase
+    own_affairs.refuse(session, partner_id=partner_id, actor=actor)
     purse = purses.locked(session, partner_id=partner_id, currency=case.currency)
     revenue = ledger.account(AccountKind.REVENUE, currency=case.currency)
     entry = Entry(

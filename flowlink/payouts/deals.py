@@ -13,10 +13,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from flowlink.identity import queries as identity
 from flowlink.kernel import audit, db, ids
 from flowlink.kernel.errors import Invalid, Refused
 from flowlink.kernel.money import FULL_BPS, Money
+from flowlink.partners import groups, own_affairs, queries as partners
 from flowlink.partners.group_models import Group
+from flowlink.partners.ids import PartnerId
 from flowlink.payouts import agreed
 from flowlink.payouts.deal_models import Deal
 from flowlink.payouts.ids import DEAL
@@ -107,6 +110,7 @@ def agree(
 
     :raises BadDeal: :raises BadTiers: :raises BadDealTerm: :raises DealReason:
     :raises DealChanged: another version was made meanwhile.
+    :raises OwnAffair: `actor` is the partner, or one of the group.
     """
     _check(agreement)
     begins = from_at or now
@@ -130,7 +134,7 @@ def end(
 ) -> Deal:
     """From now on nothing is agreed here.
 
-    :raises NothingAgreed: :raises DealReason: :raises DealChanged:
+    :raises NothingAgreed: :raises DealReason: :raises DealChanged: :raises OwnAffair:
     """
     last = _latest(session, scope)
     if last is None or last.ended:
@@ -204,6 +208,7 @@ def _add(
 ) -> Deal:
     if not reason.strip():
         raise DealReason
+    _refuse_own(session, scope, actor)
     db.advisory_lock(session, f"deal:{scope}")
     last = _latest(session, scope)
     if version != (last.version if last else 0):
@@ -236,6 +241,18 @@ def _add(
         **told,
     )
     return deal
+
+
+def _refuse_own(session: Session, scope: Scope, actor: str) -> None:
+    """What is agreed with everybody may reach whoever agrees it; a group or partner is meant."""
+    if scope.partner_id is not None:
+        own_affairs.refuse(session, partner_id=PartnerId(scope.partner_id), actor=actor)
+    person = identity.person_behind(session, actor)
+    mine = partners.of_user(session, person) if person is not None else None
+    if scope.group_id is None or mine is None:
+        return
+    if groups.group_of(session, PartnerId(mine.id)) == scope.group_id:
+        raise own_affairs.OwnAffair
 
 
 def _latest(session: Session, scope: Scope) -> Deal | None:

@@ -3,12 +3,13 @@
 | from | to | by | money |
 |---|---|---|---|
 | - | open | an operator, or a program for them | reserve, available -> held |
-| open | won | the same | held -> available (debt first); under a hold it stays in held |
+| open | won | the same | held -> reserve until its day; the rest as new earnings (debt, hold) |
 | open | lost | the same, or the network takes the sale back | held, then the rest -> network |
 
 Set apart is the sale's own unreleased reserve, and of the rest of its commission what is there.
 What was withdrawn before the dispute is not asked for while it is open; if it is lost it becomes
-debt, which later earnings repay. A won dispute pays out the reserve's part as well.
+debt, which later earnings repay. What a won dispute took out of the reserve goes back there until
+the day on which it would have been released, and is the partner's at once when that has passed.
 """
 
 from datetime import datetime
@@ -22,10 +23,10 @@ from flowlink.kernel.errors import Invalid, NotFound, Refused
 from flowlink.kernel.money import Money
 from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
-from flowlink.partners import ids as partner_ids
+from flowlink.partners import ids as partner_ids, own_affairs
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts import commissions, purses
-from flowlink.payouts.case_models import Dispute, DisputeState
+from flowlink.payouts.case_models import Dispute, DisputeShare, DisputeState
 from flowlink.payouts.ids import DISPUTE
 from flowlink.payouts.models import Commission, ReserveLot, ReserveShare
 from flowlink.payouts.purses import Purse
@@ -93,19 +94,23 @@ def open_dispute(
 
 
 def win(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: str = "") -> Dispute:
-    """The sale stands: what was set apart is the partner's again. Once only.
+    """The sale stands: what was set apart is what it was before. Once only.
 
-    :raises UnknownDispute: :raises DisputeDecided:
+    :raises UnknownDispute: :raises DisputeDecided: :raises OwnAffair: `actor` is the partner.
     """
     dispute, purse = _locked(session, dispute_id)
-    free = dispute.held
+    own_affairs.refuse(session, partner_id=purse.partner_id, actor=actor)
+    kept = _refill_reserve(session, dispute, now)
+    free = dispute.held - kept
     dispute.held_micro = 0
     dispute.state, dispute.decided_by, dispute.decided_at = DisputeState.WON, actor, now
     session.flush()
     held = purse.account(AccountKind.HELD)
+    back = [(AccountKind.RESERVE, kept, Code.UNHOLD)] if kept else []
+    back += purses.codes(purse.give(free), Code.UNHOLD)
     transfers = tuple(
         Transfer(held, purse.account(kind), amount, code)
-        for kind, amount, code in purses.codes(purse.give(free), Code.UNHOLD)
+        for kind, amount, code in back
         if kind is not AccountKind.HELD  # under a hold it stays where it is
     )
     _post(session, dispute, "won", transfers, now)
@@ -116,7 +121,7 @@ def win(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: st
 def lose(session: Session, *, dispute_id: UUID, actor: str, now: datetime, ip: str = "") -> Dispute:
     """The buyer was right: the sale is taken back, and its commission with it. Once only.
 
-    :raises UnknownDispute: :raises DisputeDecided:
+    :raises UnknownDispute: :raises DisputeDecided: :raises OwnAffair: `actor` is the partner.
     """
     dispute = session.get(Dispute, dispute_id)
     if dispute is None:
@@ -160,7 +165,8 @@ def _set_apart(
 ) -> Dispute:
     """Its own reserve first, then what is available: never more than the sale brought."""
     share = Money(commission.share_micro, commission.currency)
-    reserved = _empty_reserve(session, commission.conversion_id, commission.currency)
+    taken = _empty_reserve(session, commission.conversion_id)
+    reserved = Money(sum(taken.values()), commission.currency)
     rest = min(share - reserved, purse.held + purse.available)
     from_held = min(rest, purse.held)  # kept apart by a hold already: it only changes its owner
     available = rest - from_held
@@ -177,6 +183,8 @@ def _set_apart(
     )
     session.add(dispute)
     session.flush()  # the entry's source is its id
+    for lot_id, micro in taken.items():
+        session.add(DisputeShare(dispute_id=dispute.id, lot_id=lot_id, amount_micro=micro))
     held = purse.account(AccountKind.HELD)
     parts = ((AccountKind.RESERVE, reserved), (AccountKind.AVAILABLE, available))
     moved = [Transfer(purse.account(kind), held, part, Code.HOLD) for kind, part in parts if part]
@@ -185,7 +193,7 @@ def _set_apart(
     return dispute
 
 
-def _empty_reserve(session: Session, conversion_id: UUID, currency: str) -> Money:
+def _empty_reserve(session: Session, conversion_id: UUID) -> dict[UUID, int]:
     """Take out what unreleased lots keep of this sale: it is not released while disputed."""
     kept = (
         select(ReserveShare, ReserveLot)
@@ -193,12 +201,42 @@ def _empty_reserve(session: Session, conversion_id: UUID, currency: str) -> Mone
         .where(ReserveShare.conversion_id == conversion_id, ReserveLot.released_at.is_(None))
         .execution_options(populate_existing=True)
     )
-    total = 0
+    taken = {}
     for share, lot in session.execute(kept):
-        total += share.amount_micro
+        if share.amount_micro:
+            taken[lot.id] = share.amount_micro
         lot.remaining_micro -= share.amount_micro
         share.amount_micro = 0
-    return Money(total, currency)
+    return taken
+
+
+def _refill_reserve(session: Session, dispute: Dispute, now: datetime) -> Money:
+    """Put back what was taken out of lots whose day has not come; returns how much.
+
+    Of a sale that was taken back in part meanwhile in proportion, out of the latest lot first: as
+    if it had lain in the reserve all the time.
+    """
+    taken = (
+        select(DisputeShare, ReserveLot, ReserveShare)
+        .join(ReserveLot, ReserveLot.id == DisputeShare.lot_id)
+        .join(ReserveShare, ReserveShare.lot_id == ReserveLot.id)
+        .where(DisputeShare.dispute_id == dispute.id)
+        .where(ReserveShare.conversion_id == dispute.conversion_id)
+        .order_by(ReserveLot.release_on)
+        .execution_options(populate_existing=True)
+    )
+    rows = session.execute(taken).all()
+    whole = Money(sum(each.amount_micro for each, _, _ in rows), dispute.currency)
+    left = whole.in_proportion(dispute.held, dispute.amount).micro if whole else 0
+    kept = 0
+    for each, lot, share in rows:
+        part = min(left, each.amount_micro)
+        left -= part
+        if lot.released_at is None and lot.release_on > now.date():
+            lot.remaining_micro += part
+            share.amount_micro += part
+            kept += part
+    return Money(kept, dispute.currency)
 
 
 def _of(session: Session, conversion_id: UUID) -> list[Dispute]:

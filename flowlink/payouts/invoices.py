@@ -56,7 +56,9 @@ def public(paper: Paper) -> str:
     return ids.public(PREFIX, paper.id)
 
 
-def waiting(session: Session, *, limit: int = BATCH) -> Sequence[Withdrawal]:
+def waiting(
+    session: Session, *, after: UUID | None = None, limit: int = BATCH
+) -> Sequence[Withdrawal]:
     """Withdrawals that arrived, have no standing invoice and could have one, the oldest first."""
     latest = (
         select(TaxProfile.mandate_version)
@@ -71,10 +73,17 @@ def waiting(session: Session, *, limit: int = BATCH) -> Sequence[Withdrawal]:
         .order_by(Withdrawal.id)
         .limit(limit)
     )
+    if after is not None:
+        wanted = wanted.where(Withdrawal.id > after)
     return session.scalars(wanted).all()
 
 
-def returned(session: Session, *, limit: int = BATCH) -> Sequence[Paper]:
+def waiting_after(session: Session, after: UUID | None) -> Sequence[UUID]:
+    """The next of `waiting`, by their keys."""
+    return [each.id for each in waiting(session, after=after)]
+
+
+def returned(session: Session, *, after: UUID | None = None, limit: int = BATCH) -> Sequence[Paper]:
     """Standing invoices whose money came back after all."""
     credit = aliased(Paper)
     about = func.concat(_SUBJECT, Withdrawal.id)
@@ -87,7 +96,14 @@ def returned(session: Session, *, limit: int = BATCH) -> Sequence[Paper]:
         .order_by(Paper.id)
         .limit(limit)
     )
+    if after is not None:
+        wanted = wanted.where(Paper.id > after)
     return session.scalars(wanted).all()
+
+
+def returned_after(session: Session, after: UUID | None) -> Sequence[UUID]:
+    """The next of `returned`, by their keys."""
+    return [each.id for each in returned(session, after=after)]
 
 
 def issue(session: Session, *, withdrawal_id: UUID, now: datetime) -> Paper | None:

@@ -1,9 +1,12 @@
 """What the clock and other modules' events start in payouts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, inbound, jobs, logs, policy as policies
 from flowlink.partners.ids import PartnerId
@@ -24,9 +27,14 @@ from flowlink.payouts import (
 from flowlink.payouts.models import POLICY, Rail
 
 BATCH = 500
+NAMED_MAX = 10
 RECENT = timedelta(days=2)  # how far back an event makes us look; the sweep looks at everything
 
 log = logs.get("flowlink.payouts")
+
+
+class PapersFailed(Exception):
+    """Some papers could not be written; the others were."""
 
 
 @jobs.job("reserve_release", cron="0 1 * * *")
@@ -77,18 +85,18 @@ def check_kinship(now: datetime) -> str:
 
 @jobs.job("papers_issue", cron="*/10 * * * *")
 def issue_papers(now: datetime) -> str:
-    """Write the invoices of payouts that arrived, and credit notes of those that came back."""
-    issued = credited = 0
-    with db.read() as session:
-        due = [each.id for each in invoices.waiting(session)]
-        back = [each.id for each in invoices.returned(session)]
-    for withdrawal_id in due:
-        with db.write() as session:
-            issued += invoices.issue(session, withdrawal_id=withdrawal_id, now=now) is not None
-    for paper_id in back:
-        with db.write() as session:
-            credited += invoices.take_back(session, paper_id=paper_id, now=now)
-    return f"{issued} invoices and {credited} credit notes issued"
+    """Write the invoices of payouts that arrived, and credit notes of those that came back.
+
+    Each in a transaction of its own: one that fails stops no other, also not those of later runs.
+
+    :raises PapersFailed: with their names; the run then shows as failed.
+    """
+    issued, unissued = _each_paper(invoices.waiting_after, partial(_issue, now))
+    credited, uncredited = _each_paper(invoices.returned_after, partial(_take_back, now))
+    done = f"{issued} invoices and {credited} credit notes issued"
+    if failed := [invoices.subject(key) for key in unissued] + [f"credit:{k}" for k in uncredited]:
+        raise PapersFailed(f"{done}, {len(failed)} failed: {', '.join(failed[:NAMED_MAX])}")
+    return done
 
 
 @jobs.job("payout_run_propose", cron="0 6 * * 1")
@@ -156,6 +164,35 @@ def settle_watched(payload: dict[str, Any], now: datetime) -> None:
     """Pay, or let go, what the decision was about."""
     with db.write() as session:
         settling.settle(session, now=now, watch_id=UUID(payload["watch_id"]))
+
+
+def _each_paper(
+    following: Callable[[Session, UUID | None], Sequence[UUID]], write: Callable[[UUID], bool]
+) -> tuple[int, list[UUID]]:
+    """Batch after batch, past those that fail: how many were written, and which failed."""
+    written, failed, after = 0, list[UUID](), None
+
+    def one(key: UUID) -> None:
+        nonlocal written
+        written += write(key)
+
+    while True:
+        with db.read() as session:
+            due = following(session, after)
+        if not due:
+            return written, failed
+        failed += jobs.each(due, one)
+        after = due[-1]
+
+
+def _issue(now: datetime, withdrawal_id: UUID) -> bool:
+    with db.write() as session:
+        return invoices.issue(session, withdrawal_id=withdrawal_id, now=now) is not None
+
+
+def _take_back(now: datetime, paper_id: UUID) -> bool:
+    with db.write() as session:
+        return invoices.take_back(session, paper_id=paper_id, now=now)
 
 
 def _post_due(now: datetime, *, since: datetime | None) -> int:

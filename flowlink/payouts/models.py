@@ -276,6 +276,7 @@ class Withdrawal(Base):
         CheckConstraint(
             "state NOT IN ('rejected', 'failed', 'returned') OR reason <> ''", name="reason"
         ),
+        CheckConstraint("debt_seen_micro >= 0", name="debt_seen"),
         UniqueConstraint("partner_id", "once"),
         Index("ix_payouts_withdrawal_partner_id_id", "partner_id", "id"),
         Index(
@@ -296,6 +297,7 @@ class Withdrawal(Base):
     requester_id: Mapped[UUID] = mapped_column(ForeignKey("identity_user.id"))
     approved_by: Mapped[str | None] = mapped_column(Text)
     approver_id: Mapped[UUID | None] = mapped_column(ForeignKey("identity_user.id"))
+    debt_seen_micro: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     reference: Mapped[str] = mapped_column(Text, server_default=text("''"))
     reason: Mapped[str] = mapped_column(Text, server_default=text("''"))
     created_at: Mapped[datetime]

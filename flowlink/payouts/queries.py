@@ -15,6 +15,7 @@ from flowlink.kernel.money import Money
 from flowlink.ledger.accounts import AccountKind
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
+from flowlink.payouts import debt_queries
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import (
     OPEN_STATES,
@@ -98,8 +99,15 @@ class WithdrawalLine:
     approved_by: str | None
     reference: str
     reason: str
+    debt: Money
+    debt_seen: Money
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def stopped_by_debt(self) -> bool:
+        """No run takes it until a person has looked at what its partner owes."""
+        return self.state in OPEN_STATES and self.debt > self.debt_seen
 
 
 @dataclass(frozen=True)
@@ -348,9 +356,9 @@ def _posted(session: Session, conversion_id: UUID, currency: str) -> Sequence[Co
     ]
 
 
-def _lines() -> Select[Withdrawal, Rail, str, str]:
+def _lines() -> Select[Withdrawal, Rail, str, str, int]:
     return (
-        select(Withdrawal, Method.rail, Method.masked, User.email)
+        select(Withdrawal, Method.rail, Method.masked, User.email, debt_queries.owed())
         .join(Method, Method.id == Withdrawal.method_id)
         .join(Partner, Partner.id == Withdrawal.partner_id)
         .join(User, User.id == Partner.user_id)
@@ -358,7 +366,7 @@ def _lines() -> Select[Withdrawal, Rail, str, str]:
 
 
 def _page(
-    session: Session, rows: Select[Withdrawal, Rail, str, str], before: UUID | None, limit: int
+    session: Session, rows: Select[Withdrawal, Rail, str, str, int], before: UUID | None, limit: int
 ) -> Sequence[WithdrawalLine]:
     if before is not None:
         rows = rows.where(Withdrawal.id < before)
@@ -380,6 +388,8 @@ def _line(row: Any) -> WithdrawalLine:
         approved_by=each.approved_by,
         reference=each.reference,
         reason=each.reason,
+        debt=Money(row[4], each.currency),
+        debt_seen=Money(each.debt_seen_micro, each.currency),
         created_at=each.created_at,
         updated_at=each.updated_at,
     )

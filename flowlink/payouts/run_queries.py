@@ -12,7 +12,7 @@ from flowlink.identity.models import User
 from flowlink.kernel.money import Money
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import runs
+from flowlink.payouts import debt_queries, runs
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import (
@@ -73,6 +73,7 @@ class ItemLine:
     trouble: str
     contradiction: str
     reason: str
+    debt: Money
     left_at: datetime | None
 
     @property
@@ -104,7 +105,7 @@ def items(
 ) -> Sequence[ItemLine]:
     """A run's items in the order of its file; `state` may also be `unknown` or `trouble`."""
     rows = (
-        select(RunItem, Withdrawal, Method, User.email, _NAMED)
+        select(RunItem, Withdrawal, Method, User.email, _NAMED, debt_queries.owed())
         .join(Run, Run.id == RunItem.run_id)
         .join(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
         .join(Method, Method.id == Withdrawal.method_id)
@@ -121,7 +122,7 @@ def items(
     if after is not None:
         rows = rows.where(RunItem.withdrawal_id > after)
     found = session.execute(rows.order_by(RunItem.withdrawal_id).limit(limit))
-    return [_item(*row[:4], named=row[4]) for row in found]
+    return [_item(*row[:4], named=row[4], debt=row[5]) for row in found]
 
 
 def to_pay(session: Session) -> dict[Rail, tuple[int, Money]]:
@@ -207,7 +208,7 @@ def _runs() -> Select[Run, int, int, int]:
 
 
 def _item(
-    item: RunItem, withdrawal: Withdrawal, method: Method, email: str, *, named: bool
+    item: RunItem, withdrawal: Withdrawal, method: Method, email: str, *, named: bool, debt: int
 ) -> ItemLine:
     return ItemLine(
         withdrawal_id=WithdrawalId(withdrawal.id),
@@ -224,5 +225,6 @@ def _item(
         trouble=item.trouble,
         contradiction=item.contradiction,
         reason=withdrawal.reason,
+        debt=Money(debt, withdrawal.currency),
         left_at=item.left_at,
     )

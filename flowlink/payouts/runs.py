@@ -17,7 +17,7 @@ from flowlink.kernel import audit, db, events, ids as public_ids, settings
 from flowlink.kernel.errors import Forbidden, NotFound, Refused
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import ids, run_files, sepa, tax, withdrawals
+from flowlink.payouts import debts, ids, run_files, sepa, tax, withdrawals
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import Run, RunItem, RunState
 from flowlink.risk import service as risk
@@ -100,13 +100,13 @@ def propose(
     now: datetime,
     ip: str = "",
 ) -> Run:
-    """Gather the approved withdrawals of one rail, without those of partners on hold.
+    """Gather the approved withdrawals of one rail, without those that a hold or a debt stops.
 
     :raises RailNotSetUp: :raises NothingToPay:
     """
     if missing := missing_settings(rail):
         raise RailNotSetUp(settings=missing)
-    chosen = _free_of_holds(session, _approved(session, rail))
+    chosen = _free(session, _approved(session, rail))
     if not chosen:
         raise NothingToPay
     run = _made(rail, chosen[0].currency, now)
@@ -142,7 +142,8 @@ def release(
     now: datetime,
     ip: str = "",
 ) -> Run:
-    """Let the run leave. Who is on hold by now is left out; from here each item is `unknown`.
+    """Let the run leave. Who is on hold or owes us by now is left out; from here each item is
+    `unknown`.
 
     The state is committed before anything is sent: what was sent and not noted cannot exist.
 
@@ -160,7 +161,7 @@ def release(
     inside = _withdrawals(session, run)
     if any(withdrawal.requester_id == person for withdrawal in inside):
         raise OwnRun
-    free = _free_of_holds(session, inside)
+    free = _free(session, inside)
     _leave(session, run, set(inside) - set(free), actor=actor, now=now)
     if not free:
         raise RunEmpty
@@ -252,6 +253,11 @@ def _approved(session: Session, rail: Rail) -> Sequence[Withdrawal]:
 def _withdrawals(session: Session, run: Run) -> Sequence[Withdrawal]:
     keys = select(RunItem.withdrawal_id).where(RunItem.run_id == run.id, RunItem.left_at.is_(None))
     return db.lock(session, Withdrawal, Withdrawal.id.in_(keys))
+
+
+def _free(session: Session, inside: Sequence[Withdrawal]) -> list[Withdrawal]:
+    """Those that may be paid: neither a hold nor a debt that nobody has seen stops them."""
+    return debts.free(session, _free_of_holds(session, inside))
 
 
 def _free_of_holds(session: Session, inside: Sequence[Withdrawal]) -> list[Withdrawal]:

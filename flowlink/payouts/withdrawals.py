@@ -92,7 +92,7 @@ def approve(
     withdrawal = _lock(session, withdrawal_id)
     _check_step(withdrawal, State.APPROVED)
     _check_not_own(withdrawal, person)
-    _purse_without_hold(session, withdrawal)
+    withdrawal.debt_seen_micro = _purse_without_hold(session, withdrawal).debt.micro
     withdrawal.approved_by, withdrawal.approver_id = actor, person
     move(session, withdrawal, State.APPROVED, actor=actor, now=now)
     _audit(session, withdrawal, "approved withdrawal", actor, now, ip)

@@ -17,7 +17,7 @@ from flowlink.identity.models import User
 from flowlink.kernel import audit
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.policy import Policy
-from flowlink.partners import ids as partner_ids, queries as partners
+from flowlink.partners import ids as partner_ids, own_affairs
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.risk.service import ReasonMissing
@@ -92,9 +92,10 @@ def set_for(
 ) -> None:
     """Give a partner a limit of their own, in percent of the policy's; 100 takes it away.
 
-    :raises BadPercentage: :raises ReasonMissing: :raises partners.UnknownPartner:
+    :raises BadPercentage: :raises ReasonMissing: :raises UnknownPartner:
+    :raises OwnAffair: `actor` is the partner.
     """
-    partners.get(session, partner_id)
+    own_affairs.refuse(session, partner_id=partner_id, actor=actor)
     subject = partner_ids.public(partner_id)
     _set(session, Scope.PARTNER, partner_id, subject, percent, reason, actor, now, ip)
 

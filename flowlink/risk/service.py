@@ -14,7 +14,7 @@ from flowlink.kernel import audit, db, events, settings
 from flowlink.kernel.errors import Invalid, Refused
 from flowlink.kernel.policy import Policy
 from flowlink.notify import service as notify
-from flowlink.partners import ids as partner_ids, queries as partners
+from flowlink.partners import ids as partner_ids, own_affairs, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import PartnerStatus
 from flowlink.risk.models import Flag, Hold, Standing
@@ -105,11 +105,11 @@ def lift_hold(
     """Lift every hold that binds this partner. Rules look only at clicks from `now` on (spec 3).
 
     :raises ReasonMissing: a person says why.
-    :raises NotOnHold: nothing binds this partner.
+    :raises NotOnHold: nothing binds this partner. :raises OwnAffair: `actor` is the partner.
     """
     if not reason.strip():
         raise ReasonMissing
-    partners.get(session, partner_id)
+    own_affairs.refuse(session, partner_id=partner_id, actor=actor)
     if lock_hold(session, partner_id=partner_id) is None:
         raise NotOnHold
     lifted = _open(session, [partner_id])

@@ -21,7 +21,7 @@ from flowlink.kernel.errors import NotFound, Refused
 from flowlink.kernel.flags import Flag as FeatureFlag
 from flowlink.kernel.policy import Policy
 from flowlink.notify import service as notify
-from flowlink.partners import ids as partner_ids, queries as partners
+from flowlink.partners import ids as partner_ids, own_affairs, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.risk import grouping, service as risk, traffic
 from flowlink.risk.models import Hold
@@ -111,6 +111,7 @@ def decide(
     """Pay the watched clicks, or let them be worth nothing: `watch.decided` tells who pays.
 
     :raises ReasonMissing: the partner reads why. :raises UnknownWatch: :raises AlreadyDecided:
+    :raises OwnAffair: `actor` is the partner.
     """
     if not reason.strip():
         raise ReasonMissing
@@ -118,6 +119,7 @@ def decide(
     if not found:
         raise UnknownWatch
     (watch,) = found
+    own_affairs.refuse(session, partner_id=PartnerId(watch.partner_id), actor=actor)
     if watch.state != WatchState.OPEN:
         raise AlreadyDecided
     watch.state = WatchState.CONFIRMED if fraud else WatchState.CLEARED

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from flowlink.kernel import audit, db, events, ids
 from flowlink.kernel.errors import Refused
 from flowlink.kernel.money import BadAmount, Money
+from flowlink.partners import own_affairs
+from flowlink.partners.ids import PartnerId
 from flowlink.tracking import lifecycle
 from flowlink.tracking.ids import CONVERSION
 from flowlink.tracking.lifecycle import State
@@ -36,7 +38,7 @@ def restate(
 
     What its network said before changes nothing when it is repeated; what it says anew counts.
     :raises UnknownConversion: :raises NothingChanges: the table knows no such step.
-    :raises BadAmount: below zero.
+    :raises BadAmount: below zero. :raises OwnAffair: `actor` is the sale's partner.
     """
     if amount is not None and amount.micro < 0:
         raise BadAmount
@@ -44,6 +46,7 @@ def restate(
     if not found:
         raise UnknownConversion
     (sale,) = found
+    own_affairs.refuse(session, partner_id=PartnerId(sale.partner_id), actor=actor)
     micro = None if amount is None else amount.micro
     before = State(Status(sale.status), sale.amount_micro)
     step = lifecycle.decide(before, status=status, amount_micro=micro)
@@ -63,9 +66,13 @@ def restate(
         )
     )
     session.flush()  # a constraint that says no says it here
-    told = {"conversion_id": str(sale.id), "revision": sale.revision}
-    events.emit(session, "conversion.changed", told)
+    _tell(session, sale)
     subject = ids.public(CONVERSION, sale.id)
     facts = {"status": str(step.status), "amount": str(sale.amount), "reason": reason}
     audit.record(session, actor, "restated sale", subject, now, ip, **facts)
     return sale
+
+
+def _tell(session: Session, sale: Conversion) -> None:
+    told = {"conversion_id": str(sale.id), "revision": sale.revision}
+    events.emit(session, "conversion.changed", told)

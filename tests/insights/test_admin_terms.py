@@ -78,7 +78,7 @@ def test_a_dispute_by_program_sets_apart_and_gives_back(
     assert [each.json()["held"]["amount"] for each in opened] == ["60.00", "60.00"]
     assert "CB" in read(client, "/admin/disputes")
     won = client.post(path, json={"state": "won", "reference": "CB"})
-    assert (won.json()["state"], balance(session, world.ada, "available")) == ("won", "60.00 EUR")
+    assert (won.json()["state"], balance(session, world.ada, "available")) == ("won", "42.00 EUR")
     assert client.post(path, json={"state": "lost", "reference": "CB"}).status_code == 409
     assert client.post(path, json={"state": "lost", "reference": "none"}).status_code == 404
 

@@ -64,6 +64,8 @@ def test_net_and_tax_make_the_total(cents: int, rate: int) -> None:
         ("40303265045", "FR", "FR40303265045"),
         ("DE136695976", "DE", "DE136695976"),
         ("094259216", "GR", "EL094259216"),
+        ("gb 980 7806 84", "GB", "GB980780684"),
+        ("XI980780684", "GB", "XI980780684"),
         ("anything", "CH", "ANYTHING"),
         ("", "FR", ""),
     ],
@@ -77,6 +79,9 @@ def test_a_vat_number_is_kept_in_its_normal_form(number: str, country: str, kept
     [
         (supplier("FR", "FR40303265046"), BadVatNumber),
         (supplier("FR", "DE136695976"), BadVatNumber),
+        (supplier("GB", "FR123"), BadVatNumber),
+        (supplier("GB", "FR40303265045"), BadVatNumber),
+        (supplier("GB", "802311781"), BadVatNumber),
         (supplier("FR", "x" * 300), BadVatNumber),
         (supplier("XX"), UnknownCountry),
         (supplier("EU"), UnknownCountry),

@@ -137,7 +137,7 @@ class Play:
         decided = {"dispute_id": self.open.pop(sale_id), "actor": "test", "now": self.now}
         if self.dice.random() < 0.5:
             disputes.win(self.session, **decided)  # type: ignore[arg-type]
-            self.model.win(sale)
+            self.model.win(sale, self.now.date())
             return
         disputes.lose(self.session, **decided)  # type: ignore[arg-type]
         self.model.become(sale, "reversed", 0, self.now.date())

@@ -51,6 +51,8 @@ class Sale:
     volume: int | None = None
     lots: dict[date, int] = field(default_factory=dict)
     apart: int = 0
+    apart_at_first: int = 0
+    taken: dict[date, int] = field(default_factory=dict)
     disputed: bool = False
 
 
@@ -134,15 +136,23 @@ class Model:
 
     def dispute(self, sale: Sale) -> None:
         reserved = sum(sale.lots.values())
-        sale.lots.clear()
+        sale.taken, sale.lots = sale.lots, {}
         rest = min(sale.share - reserved, self.held + self.available)
         from_held = min(rest, self.held)
         self.held -= from_held
         self.available -= rest - from_held
         sale.apart, sale.disputed = reserved + rest, True
+        sale.apart_at_first = sale.apart
 
-    def win(self, sale: Sale) -> None:
+    def win(self, sale: Sale, today: date) -> None:
         free, sale.apart, sale.disputed = sale.apart, 0, False
+        left = half_even(sum(sale.taken.values()) * free, max(sale.apart_at_first, 1))
+        for day in sorted(sale.taken):
+            part = min(left, sale.taken[day])
+            left -= part
+            if day > today:
+                sale.lots[day] = sale.lots.get(day, 0) + part
+                free -= part
         self.give(free)
 
     def release(self, day: date) -> None:

@@ -80,7 +80,7 @@ def test_many_who_decide_a_dispute_decide_it_once() -> None:
             disputes.win(session, dispute_id=dispute.id, actor="test", now=DAY)
 
     assert at_once(win) == ["DisputeDecided"] * (AT_ONCE - 1) + ["done"]
-    assert has(ada, "available") == "60.00 EUR"
+    assert has(ada, "available") == "42.00 EUR"
 
 
 def test_many_who_settle_rewards_pay_each_once() -> None:

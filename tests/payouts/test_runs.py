@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from flowlink.kernel import policy as policies
 from flowlink.kernel.money import Money
 from flowlink.papers.parties import Party
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import check, queries, run_files, run_queries, runs, tax
+from flowlink.payouts import check, queries, run_files, run_queries, runs, tax, withdrawals
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import RunItem, RunState
+from flowlink.risk import verdicts
 from tests.factories import balance, make_operator, make_partner
-from tests.payouts.acts import ask, hold
+from tests.payouts.acts import ask, hold, pay
 from tests.payouts.makers import DAY, IBAN, assert_clean
 from tests.payouts.run_acts import item_of, propose, release, set_up
 
@@ -288,3 +290,27 @@ def test_the_proof_finds_a_run_that_differs_from_its_withdrawals(session: Sessio
     session.flush()
 
     assert check.problems(session) == [f"payout run {run.id} differs from its withdrawals"]
+
+
+def test_a_banned_partner_leaves_every_run(session: Session) -> None:
+    banned = to_bank(session)
+    other = to_bank(session)
+    run = propose(session)
+
+    verdicts.ban(
+        session,
+        partner_id=PartnerId(banned.partner_id),
+        reason="bought clicks",
+        evidence={},
+        actor="test",
+        now=DAY,
+        policy=policies.at(session, DAY),
+    )
+    release(session, run, make_operator(session))
+
+    assert (banned.state, other.state) == (State.APPROVED, State.SENT)
+    with pytest.raises(runs.NothingToPay):
+        propose(session)
+    with pytest.raises(withdrawals.PartnerOnHold):
+        pay(session, banned)
+    assert_clean(session)

@@ -15,7 +15,7 @@ from flowlink.papers.parties import Party
 from flowlink.payouts import cases, invoices, outcomes, settling, tax
 from flowlink.payouts.case_models import Case
 from flowlink.payouts.cases import Claim
-from flowlink.payouts.models import State
+from flowlink.payouts.models import State, Withdrawal
 from flowlink.payouts.outcomes import Became, Word
 from flowlink.payouts.run_models import RunItem
 from flowlink.risk import watches
@@ -96,7 +96,8 @@ def test_two_cleared_watches_share_what_the_budget_holds() -> None:
     clean()
 
 
-def test_an_invoice_waits_for_a_payment_that_is_coming_back() -> None:
+def settled() -> Withdrawal:
+    """The withdrawal, which arrived, of a partner who may have an invoice."""
     with db.write() as session:
         us = Party("Flowlink SAS", "1 rue du Port", "75001", "Paris", "FR")
         papers.keep_company(session, party=us, actor="test", now=DAY)
@@ -110,7 +111,47 @@ def test_an_invoice_waits_for_a_payment_that_is_coming_back() -> None:
             mandate=True,
             now=DAY,
         )
-        withdrawal = acts.in_state(session, ada, State.SETTLED)
+        return acts.in_state(session, ada, State.SETTLED)
+
+
+def test_an_invoice_taken_back_many_times_at_once_is_credited_once() -> None:
+    withdrawal = settled()
+    with db.write() as session:
+        paper = invoices.issue(session, withdrawal_id=withdrawal.id, now=DAY)
+        assert paper is not None
+        key = paper.id
+
+    def credit(session: Session) -> None:
+        known = session.get_one(Paper, key)
+        invoices.credit(session, paper=known, reason="wrong", actor="test", now=DAY)
+
+    assert at_once(8, credit) == {"done": 1, "CreditedAlready": 7}
+    with db.read() as session:
+        assert len(session.scalars(select(Paper)).all()) == 2
+
+
+def test_an_invoice_taken_back_by_hand_waits_for_the_one_that_is_written() -> None:
+    withdrawal = settled()
+    with db.write() as session:
+        first = invoices.issue(session, withdrawal_id=withdrawal.id, now=DAY)
+        assert first is not None
+        key = first.id
+
+    def credit(session: Session) -> None:
+        known = session.get_one(Paper, key)
+        invoices.credit(session, paper=known, reason="wrong", actor="test", now=DAY)
+
+    def write_again(session: Session) -> None:
+        invoices.issue(session, withdrawal_id=withdrawal.id, now=DAY)
+
+    assert while_open(credit, write_again) == "done"
+    with db.read() as session:
+        kinds = session.scalars(select(Paper.kind).order_by(Paper.id)).all()
+    assert kinds == ["self_billing", "credit_note", "self_billing"]
+
+
+def test_an_invoice_waits_for_a_payment_that_is_coming_back() -> None:
+    withdrawal = settled()
 
     ended = while_open(
         lambda session: acts.give_back(session, session.merge(withdrawal)),
