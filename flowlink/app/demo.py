@@ -250,8 +250,8 @@ def _holding(stage: Stage) -> Act:
         risk.place_hold(
             session,
             partner_id=stage.partners[HELD],
-            reason="57 clicks within ten minutes, most of them from two networks.",
-            evidence={"clicks": 57, "distinct_visitors": 9, "user_agents": 2},
+            reason="57 clicks within ten minutes, from 9 addresses.",
+            evidence={"rule": "velocity", "limit": 40, "clicks": 57, "ip_hashes": 9},
             actor=ACTOR,
             policy=policies.at(session, at),
             now=at,

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from flowlink.billing import figures as billing
 from flowlink.insights import desk, figures, journal, trends
 from flowlink.kernel import clock, ids
+from flowlink.kernel.money import Money
 from flowlink.ledger import check as ledger_check
 from flowlink.payouts import check as payouts_check
 from flowlink.tracking import journal_health
@@ -23,12 +25,15 @@ KindFilter = Annotated[str, Query(pattern=f"^(|{'|'.join(journal.KINDS)})$")]
 def monitoring(request: Request, session: Db) -> Response:
     """Every figure of the business, each with the way to the thing itself."""
     now = clock.now()
+    shown = trends.monitoring(session, now=now)
     return page(
         request,
         "insights/monitoring.html",
         summary=figures.summary(session, now=now),
-        trends=trends.monitoring(session, now=now),
+        trends=shown,
+        paid_by_teams=Money(shown.teams.total("paid")),
         waits=desk.waits(session, now=now),
+        recurring=billing.recurring(session, now=now),
         now=now,
         journals=journal_health.health(session, now=now),
     )
@@ -38,7 +43,7 @@ def monitoring(request: Request, session: Db) -> Response:
 def monitoring_csv(session: Db) -> Response:
     """The charts' figures day by day."""
     shown = trends.monitoring(session, now=clock.now())
-    return csv.response("monitoring.csv", trends.HEADER, trends.rows(shown))
+    return csv.response("monitoring.csv", trends.HEADER, trends.rows(shown, figures.assignments()))
 
 
 @router.get("/admin/ledger")

@@ -19,6 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from flowlink.billing import figures as billing
+from flowlink.insights.figures import ASSIGNMENT_STATES
 from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import MICRO_PER_CENT, Money
 from flowlink.partners.models import Partner
@@ -56,6 +58,7 @@ class Trends:
     runs: Series
     joined: Series
     holds: Series
+    teams: Series
 
     @property
     def per_click(self) -> Sequence[int]:
@@ -95,6 +98,7 @@ def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
         runs=_series(session, runs, span, ["true", "false"]),
         joined=_series(session, joined, span, ["joined"]),
         holds=_series(session, union_all(placed, lifted), span, ["placed", "lifted"]),
+        teams=_teams(session, span, start),
     )
 
 
@@ -130,18 +134,39 @@ HEADER = [
     "revenue_eur",
     "paid_eur",
     "postbacks",
+    "revenue_per_click_eur",
+    "holds_placed",
+    "holds_lifted",
+    "jobs_ended_well",
+    "jobs_failed",
+    "partners_joined",
+    "paid_by_teams_eur",
+    *(f"assignments_{state}" for state in ASSIGNMENT_STATES),
 ]
 
 
-def rows(shown: Trends) -> Iterator[Sequence[object]]:
-    """The charts as rows of a CSV, one a day, under `HEADER`."""
+def rows(shown: Trends, assignments: Mapping[str, int]) -> Iterator[Sequence[object]]:
+    """The charts as rows of a CSV, one a day, under `HEADER`.
+
+    `assignments` are counted by the state they are in now: they stand in the last day's row.
+    """
+    last = len(shown.clicks.days) - 1
     for place, day in enumerate(shown.clicks.days):
         counts = [values[place] for values in shown.clicks.values.values()]
         sales = [values[place] for values in shown.conversions.values.values()]
         posts = sum(values[place] for values in shown.postbacks.values.values())
         revenue = Money(shown.revenue.values["revenue"][place])
         paid = Money(shown.paid.values["paid"][place])
-        yield day.isoformat(), *counts, *sales, revenue, paid, posts
+        states = [assignments[state] if place == last else "" for state in ASSIGNMENT_STATES]
+        more = [Money(shown.per_click[place]), *_others(shown, place), *states]
+        yield day.isoformat(), *counts, *sales, revenue, paid, posts, *more
+
+
+def _others(shown: Trends, place: int) -> Iterator[object]:
+    """What stands behind the sales in a day's row: holds, jobs, new partners, what teams paid."""
+    for series in (shown.holds, shown.runs, shown.joined):
+        yield from (values[place] for values in series.values.values())
+    yield Money(shown.teams.values["paid"][place])
 
 
 def _span(now: datetime, days: int) -> tuple[list[date], datetime]:
@@ -163,6 +188,12 @@ def _series(
     """The rows laid out along the days, zeros where nothing happened."""
     found = {(day, name): int(figure or 0) for day, name, figure in session.execute(rows)}
     return Series(span, {name: [found.get((day, name), 0) for day in span] for name in names})
+
+
+def _teams(session: Session, span: Sequence[date], start: datetime) -> Series:
+    """What teams paid, in millionths of a euro."""
+    found = billing.paid_by_day(session, since=start)
+    return Series(span, {"paid": [found[day].micro if day in found else 0 for day in span]})
 
 
 def _clicks(session: Session, span: Sequence[date], *where: ColumnElement[bool]) -> Series:

@@ -97,6 +97,11 @@ def day(value: date, lang: str) -> str:
     return dates.format_date(_utc(value), "medium", locale=_LOCALES[lang])
 
 
+def month(value: date, lang: str) -> str:
+    """`novembre 2026`; of a moment, its month in UTC."""
+    return dates.format_date(_utc(value), "MMMM y", locale=_LOCALES[lang])
+
+
 def moment(value: datetime, lang: str) -> str:
     """`21 nov. 2026, 08:10 UTC`; app.js rewrites it in the reader's own zone."""
     local = dates.format_datetime(_utc(value), "d MMM y, HH:mm", locale=_LOCALES[lang])

@@ -33,7 +33,7 @@ class Section:
 
 _LINKS, _MONEY = mark("Links"), mark("Earnings")
 _PEOPLE, _OFFERS, _SALES = mark("Partners"), mark("Offers and links"), mark("Conversions")
-_RISK, _PAYING, _HOUSE = mark("Risk"), mark("Payments"), mark("System")
+_RISK, _PAYING, _HOUSE = mark("Risk"), mark("Money"), mark("System")
 
 _ITEMS = (
     Item("/partners", mark("Earn with us"), "visitor"),

@@ -95,6 +95,7 @@ def _filters(lang: str) -> dict[str, object]:
         "percent": partial(i18n.percent, lang=lang),
         "at": partial(_at, lang=lang),
         "on": partial(_on, lang=lang),
+        "month": partial(i18n.month, lang=lang),
         "public_id": _public_id,
         "figure": partial(_figure, lang=lang),
         "label_cells": tables.label_cells,

@@ -48,14 +48,15 @@
     };
   };
 
-  const scales = (canvas, kind, brief) => {
+  // What is counted has no halves: `whole` leaves them off the axis.
+  const scales = (canvas, kind, brief, whole) => {
     const ticks = { color: color(canvas, "--muted-foreground"), maxRotation: 0, autoSkipPadding: 24, padding: 8 };
     const stacked = kind === "stacked";
     return {
       x: { stacked, grid: { display: false }, border: { display: false }, ticks },
       y: {
         stacked, beginAtZero: true, border: { display: false, dash: [3, 4] }, grid: { color: color(canvas, "--chart-grid"), drawTicks: false },
-        ticks: { ...ticks, maxTicksLimit: 5, callback: brief },
+        ticks: { ...ticks, maxTicksLimit: 5, precision: whole ? 0 : undefined, callback: brief },
       },
     };
   };
@@ -72,7 +73,7 @@
         animation: { duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 350 },
         responsive: true, maintainAspectRatio: false, cutout: "68%",
         interaction: { mode: round ? "nearest" : "index", intersect: round },
-        scales: round ? {} : scales(canvas, kind, brief),
+        scales: round ? {} : scales(canvas, kind, brief, format === "number"),
         plugins: {
           legend: {
             display: round || series.length > 1, position: "bottom",
