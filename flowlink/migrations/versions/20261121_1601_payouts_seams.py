@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1601"
-down_revision = "m1600"
+down_revision = "m1130"
 
 RULES = """
 UPDATE ledger_posting_rule SET credits = '{available,reserve}' WHERE code = 'unhold';
