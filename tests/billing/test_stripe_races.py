@@ -1,7 +1,6 @@
 """Two things at once with one charge at Stripe, and messages in any order: one end, one charge."""
 
 import random
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -34,6 +33,7 @@ from flowlink.kernel import clock, db
 from flowlink.teams.models import Team
 from tests.billing.makers import pro_team
 from tests.billing.stripes import Till, payment_now, resource_of, row_of, till
+from tests.billing.test_races import at_once
 
 ROUNDS = 6
 
@@ -62,25 +62,6 @@ def shop(database: str) -> Iterator[Till]:
 def team_of(number: int) -> Team:
     with db.write() as session:
         return pro_team(session, slug=f"team-{number}")
-
-
-def at_once(*acts: Callable[[], object]) -> list[BaseException]:
-    """Each in a thread of its own, all let go at the same moment; what they raised."""
-    gate, raised = threading.Barrier(len(acts)), []
-
-    def run(act: Callable[[], object]) -> None:
-        gate.wait()
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001
-            raised.append(error)
-
-    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return raised
 
 
 def waiting_renewal(shop: Till, team: Team) -> tuple[ids.PaymentId, ids.PaymentId]:

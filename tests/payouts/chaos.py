@@ -21,10 +21,11 @@ from sqlalchemy import select
 from flowlink.app import server
 from flowlink.identity.ids import actor_of
 from flowlink.kernel import clock, db, settings
+from flowlink.kernel.accidents import Accidents
 from flowlink.ledger import check as ledger_check
 from flowlink.payouts import check, hooks, runs
 from flowlink.payouts.fakepay.server import FakePay, deliver
-from flowlink.payouts.fakepay.state import FATES, Knobs, Ledger
+from flowlink.payouts.fakepay.state import FATES, Ledger
 from flowlink.payouts.models import Rail, State, Withdrawal
 from flowlink.payouts.paypal_runs import _STATES
 from flowlink.payouts.run_models import RunItem
@@ -99,7 +100,7 @@ def once(cluster: Cluster, seed: int, kills: list[int], *, more: int = 0) -> Res
     _sql(cluster, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
     fake_port, our_port = free_port(), free_port()
     before = settings.current()
-    fake = FakePay(ledger=Ledger(knobs=Knobs(seed=seed, **ACCIDENTS)))
+    fake = FakePay(ledger=Ledger(knobs=Accidents(seed=seed, **ACCIDENTS)))
     settings.use(test_settings(**(OWNER | {"paypal_url": f"http://127.0.0.1:{fake_port}"})))
     app = FastAPI()
     errors.install(app)

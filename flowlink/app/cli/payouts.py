@@ -48,13 +48,14 @@ def export_journal(arguments: Namespace) -> None:
 
 def fakepay(arguments: Namespace) -> None:
     """Run the fake until a signal. It pays nobody; production refuses it."""
+    from flowlink.kernel.accidents import Accidents
     from flowlink.payouts.fakepay.server import FakePay, deliver
-    from flowlink.payouts.fakepay.state import Knobs, Ledger
+    from flowlink.payouts.fakepay.state import Ledger
 
     _, loaded = opening.load(arguments)
     if loaded.in_production:
         raise Failed("a fake PayPal has no place in production")
-    knobs = Knobs(
+    knobs = Accidents(
         seed=arguments.seed,
         duplicated=arguments.duplicated,
         delayed=arguments.delayed,

@@ -1,30 +1,17 @@
 """How the fake Stripe misbehaves, and what its test cards do."""
 
-import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from flowlink.kernel.accidents import Accidents
 
 
 @dataclass
-class Knobs:
-    """Each number is how often in a hundred, but for `slow_s`. The same seed does the same."""
+class Knobs(Accidents):
+    """What Stripe's fake can do besides; numbers are how often in a hundred, but for `slow_s`."""
 
-    seed: int = 0
-    duplicated: int = 0
-    delayed: int = 0
-    lost: int = 0
-    reordered: int = 0
-    unanswered: int = 0  # carried out, but the connection ends before the answer
-    server_errors: int = 0  # 503, nothing is done
     late_errors: int = 0  # carried out, then 500, and the same 500 again for the same key
     nonsense: int = 0  # an answer that is none
     slow_s: int = 0  # how long each answer takes
-    chance: random.Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)  # noqa: S311  (no secret: it repeats on purpose)
-
-    def hits(self, percent: int) -> bool:
-        return self.chance.randrange(100) < percent
 
 
 @dataclass(frozen=True, slots=True)

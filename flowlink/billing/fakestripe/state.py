@@ -181,19 +181,7 @@ class Ledger:
     def take_owed(self) -> list[Thing]:
         """The events to deliver now: some twice, some later, some never, some in another order."""
         with self.lock:
-            ready: list[Thing] = []
-            later: deque[Thing] = deque()
-            while self.owed:
-                event = self.owed.popleft()
-                if self.knobs.hits(self.knobs.lost):
-                    continue
-                if self.knobs.hits(self.knobs.delayed):
-                    later.append(event)
-                    continue
-                ready += [event] * (1 + self.knobs.hits(self.knobs.duplicated))
-            self.owed = later
-            if self.knobs.hits(self.knobs.reordered):
-                self.knobs.chance.shuffle(ready)
+            ready, self.owed = self.knobs.deliver(self.owed)
             return ready
 
     def get(self, kind: str, key: str, *, param: str = "id") -> Thing:

@@ -2,7 +2,7 @@
 token, payouts (`payments_payouts_batch_v1` 1.9), `verify-webhook-signature`, and signed webhooks.
 
 It keeps its state in memory, checks each request field by field, refuses what PayPal's
-documentation does not know, and misbehaves on demand (`knobs.Knobs`): duplicate, delayed, lost and
+documentation does not know, and misbehaves on demand (`Accidents`): duplicate, delayed, lost and
 reordered webhooks, 5xx answers, and calls that are accepted but never answered.
 
 What becomes of an item stands in its receiver's address, as in `unclaimed@example.org` or

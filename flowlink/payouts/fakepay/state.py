@@ -3,13 +3,14 @@
 import base64
 import hmac
 import json
-import random
 import threading
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from flowlink.kernel.accidents import Accidents
 
 KEPT = timedelta(days=30)  # for how long a sender_batch_id is not paid again
 # What becomes of an item, by a word in its receiver's address.
@@ -30,26 +31,6 @@ _ERRORS = {
     "UNCLAIMED": ("RECEIVER_UNREGISTERED", "Receiver is unregistered."),
     "BLOCKED": ("RISK_DECLINE", "The payout was declined."),
 }
-
-
-@dataclass
-class Knobs:
-    """How it misbehaves; each number is how often in a hundred. The same seed does the same."""
-
-    seed: int = 0
-    duplicated: int = 0
-    delayed: int = 0
-    lost: int = 0
-    reordered: int = 0
-    unanswered: int = 0  # accepted, but the connection ends before the answer
-    server_errors: int = 0
-    chance: random.Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)  # noqa: S311  (no secret: it repeats on purpose)
-
-    def hits(self, percent: int) -> bool:
-        return self.chance.randrange(100) < percent
 
 
 @dataclass
@@ -112,7 +93,7 @@ class Ledger:
     """All that it remembers. Every method may be called from any thread."""
 
     webhook_id: str = "FAKEWEBHOOK1"
-    knobs: Knobs = field(default_factory=Knobs)
+    knobs: Accidents = field(default_factory=Accidents)
     batches: dict[str, Batch] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     owed: deque[Event] = field(default_factory=deque)
@@ -154,19 +135,7 @@ class Ledger:
     def take_owed(self) -> list[Event]:
         """The events to deliver now: some twice, some later, some never, some in another order."""
         with self._lock:
-            ready: list[Event] = []
-            later: deque[Event] = deque()
-            while self.owed:
-                event = self.owed.popleft()
-                if self.knobs.hits(self.knobs.lost):
-                    continue
-                if self.knobs.hits(self.knobs.delayed):
-                    later.append(event)
-                    continue
-                ready += [event] * (1 + self.knobs.hits(self.knobs.duplicated))
-            self.owed = later
-            if self.knobs.hits(self.knobs.reordered):
-                self.knobs.chance.shuffle(ready)
+            ready, self.owed = self.knobs.deliver(self.owed)
             return ready
 
     def signature(self, transmission_id: str, time: str, webhook_id: str, event: Any) -> str:
