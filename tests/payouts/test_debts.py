@@ -112,7 +112,15 @@ def test_the_operator_sees_the_debt_and_decides(client: TestClient, session: Ses
     told = client.get("/ops/payouts/pending", headers={"accept": "application/json"}).json()
     allowed = client.post(f"/ops/payouts/{public}/allow", follow_redirects=False)
 
-    assert all(word in page for word in ("Owes us €42.00", "Pay all the same", "Reject"))
+    assert all(
+        word in page
+        for word in (
+            "Owes us €42.00",
+            "This partner owes us €42.00.</p>",
+            "Pay all the same",
+            "Reject",
+        )
+    )
     assert told["withdrawals"][0]["debt"]["amount"] == "42.00"
     assert allowed.status_code == 303
     assert ada.email in inbox
