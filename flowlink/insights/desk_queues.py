@@ -25,7 +25,7 @@ from flowlink.notify.ids import MAIL
 from flowlink.notify.models import Mail, MailState
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.models import Partner, PartnerStatus
-from flowlink.payouts import invoices, runs
+from flowlink.payouts import debt_queries, invoices, runs
 from flowlink.payouts.case_models import Case, CaseState, Dispute, DisputeState
 from flowlink.payouts.ids import CASE
 from flowlink.payouts.models import State, Withdrawal
@@ -73,6 +73,7 @@ KINDS = (
     Kind("runs_troubled", "/ops/payouts/runs", timedelta(), **_RUN),
     Kind("bank_lines", "/ops/payouts/answers", DAY),
     Kind("withdrawals", "/ops/payouts/pending?state=requested", DAY),
+    Kind("withdrawals_stopped", "/ops/payouts/pending?state=approved", DAY),
     Kind("runs", "/ops/payouts/runs", DAY, **_RUN),
     Kind("tasks_failed", "/admin/jobs", HOUR),
     Kind("jobs_failed", "/admin/jobs", HOUR, thing="/admin/jobs/"),
@@ -135,9 +136,12 @@ def _paying() -> list[Select[Any]]:
     named = func.coalesce(func.nullif(BankLine.end_to_end_id, ""), BankFile.name)
     lines = _things("bank_lines", BankFile.uploaded_at, named).select_from(BankLine)
     asked = _things("withdrawals", Withdrawal.created_at, User.email)
+    stopped = _things("withdrawals_stopped", Withdrawal.updated_at, User.email)
+    unseen = debt_queries.owed() > Withdrawal.debt_seen_micro
     unwritten = _things("invoices", Withdrawal.updated_at, User.email)
     return [
         _of_partner(asked, Withdrawal).where(Withdrawal.state == State.REQUESTED),
+        _of_partner(stopped, Withdrawal).where(Withdrawal.state == State.APPROVED, unseen),
         _things("runs", Run.made_at, Run.rail, Run.id).where(Run.state == RunState.PROPOSED),
         _troubled(),
         lines.join(BankFile, BankFile.id == BankLine.file_id).where(

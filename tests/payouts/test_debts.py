@@ -103,17 +103,28 @@ def test_who_approves_has_looked(session: Session) -> None:
 
 
 def test_the_operator_sees_the_debt_and_decides(client: TestClient, session: Session) -> None:
-    _, withdrawal = in_debt(session)
+    ada, withdrawal = in_debt(session)
     sign_in(client, make_operator(session))
     public = ids.public(WithdrawalId(withdrawal.id))
 
+    inbox = client.get("/admin/inbox", headers=PAGE).text
     page = client.get("/ops/payouts/pending", headers=PAGE).text
     told = client.get("/ops/payouts/pending", headers={"accept": "application/json"}).json()
     allowed = client.post(f"/ops/payouts/{public}/allow", follow_redirects=False)
 
-    assert all(word in page for word in ("Owes us €42.00", "Pay all the same", "Reject"))
+    assert all(
+        word in page
+        for word in (
+            "Owes us €42.00",
+            "This partner owes us €42.00.</p>",
+            "Pay all the same",
+            "Reject",
+        )
+    )
     assert told["withdrawals"][0]["debt"]["amount"] == "42.00"
     assert allowed.status_code == 303
+    assert ada.email in inbox
+    assert ada.email not in client.get("/admin/inbox", headers=PAGE).text
     after = client.get("/ops/payouts/pending", headers=PAGE).text
     assert "Owes us €42.00" in after
     assert "Pay all the same" not in after
