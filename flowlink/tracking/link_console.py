@@ -77,6 +77,15 @@ def show_domains(request: Request, session: Db) -> Response:
     return page(request, "tracking/domains.html", domains=counted, own=domains.own_host())
 
 
+@router.get("/admin/domains.csv")
+def domains_csv(session: Db) -> Response:
+    rows = (
+        (domain.host, domain.active, count, domain.created_at)
+        for domain, count in domains.counted(session)
+    )
+    return csv.response("domains.csv", ["host", "active", "links", "created_at"], rows)
+
+
 @router.post("/admin/domains")
 def add_domain(session: Db, actor: Operator, host: Annotated[Line, Form()]) -> Response:
     domains.add(session, host=host, actor=actor.label, ip=actor.ip, now=clock.now())

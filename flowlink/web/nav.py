@@ -80,10 +80,20 @@ _ITEMS = (
     Item("/teams", mark("Teams"), "user"),
 )
 
+# Pages that stand under another's address, and the item that they belong to.
+_BELONGS = (
+    ("/admin/losses", "/admin/inbox"),
+    ("/admin/checks", "/admin/ledger"),
+    ("/admin/reports", "/admin/postbacks"),
+    ("/partner/clicks", "/partner/statistics"),
+    ("/partners/accruals", "/partners/earnings"),
+    ("/partners/trail", "/partners/earnings"),
+)
+
 
 def sections(request: Request, viewer: Any) -> Sequence[Section]:
     """The sections this reader may open and this installation has, in their order."""
-    here = request.url.path
+    here = _place(request.url.path)
     paths = _paths(request.app)
     shown = [item for item in _ITEMS if item.audience in audiences(viewer) and item.href in paths]
     opened = max((i.href for i in shown if _within(here, i.href)), key=len, default="")
@@ -109,6 +119,11 @@ def audiences(viewer: Any) -> set[str]:
     if viewer.partner_id is not None or not hats:
         hats.add("partner")
     return hats | {"user"}
+
+
+def _place(path: str) -> str:
+    """The address whose item is marked while this one is open."""
+    return next((item for page, item in _BELONGS if _within(path, page)), path)
 
 
 def _within(path: str, href: str) -> bool:

@@ -248,7 +248,9 @@ def test_an_operator_sees_all_links_and_switches_one_off(
     assert rows(session, "SELECT 1 FROM kernel_audit WHERE action = 'link.disabled'") == [(1,)]
 
 
-@pytest.mark.parametrize("page", ["/admin/links", "/admin/links.csv", "/admin/domains"])
+@pytest.mark.parametrize(
+    "page", ["/admin/links", "/admin/links.csv", "/admin/domains", "/admin/domains.csv"]
+)
 def test_only_operators_see_the_console(partner: TestClient, page: str) -> None:
     assert partner.get(page).status_code == 403
 

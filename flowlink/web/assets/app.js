@@ -44,6 +44,12 @@
     if (toast.dataset.tone !== "danger") setTimeout(() => toast.remove(), 6000);
   };
 
+  // On a phone the open tab may lie outside of its row.
+  const show = (tab) => {
+    const row = tab.parentElement;
+    row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+  };
+
   // Charts: their scripts are fetched by the first page that has one.
   const sources = document.currentScript.dataset.charts.split(" ");
   const loadCharts = () => {
@@ -59,6 +65,7 @@
     if (scope.querySelector("canvas[data-chart]")) loadCharts();
     each(scope, "time[data-local]", localize);
     each(scope, ".toast", leave);
+    each(scope, ".tabs-nav [aria-current]", show);
     each(scope, "[data-needs-script]", (part) => part.removeAttribute("hidden"));
   };
 
