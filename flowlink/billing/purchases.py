@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.billing import grants, ids, limits, pricing, providers, queries
+from flowlink.billing import grants, ids, limits, pricing, providers, queries, settlement
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -129,7 +129,7 @@ def buy_addon(
         return before
     if not limits.at(session, team.id, now).may_buy_addons:
         raise NotPro
-    owned = queries.owned_quantity(session, team_id=team.id, kind=kind)
+    owned = queries.owned_quantity(session, team_id=team.id, kind=kind, now=now)
     if owned + quantity > addon.maximum:
         raise MaximumReached(maximum=addon.maximum, owned=owned)
     terms = Terms(kind, "", addon.price_minor, addon.gives)
@@ -147,8 +147,7 @@ def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: dateti
     if wanted is None or not wanted.price_minor:
         raise UnknownPlan
     locked = open_team(session, team)
-    running = queries.plan_of(session, team.id)
-    if running is not None:
+    if _running_plan(session, team.id, now=now) is not None:
         raise AlreadyOnPlan
     fingerprint = fingerprint_of(PLAN, plan)
     waiting = session.scalars(
@@ -173,7 +172,7 @@ def give_plan(session: Session, *, team: Team, plan: str, actor: str, now: datet
     if wanted is None:
         raise UnknownPlan
     teams.lock(session, team.id)
-    running = queries.plan_of(session, team.id)
+    running = _running_plan(session, team.id, now=now)
     if running is not None and running.plan == plan:
         return
     if running is not None:
@@ -204,7 +203,8 @@ def cancel(
     resource = found[0]
     if resource.expires_at is None and resource.status in LIVE:
         raise GivenPlan
-    if resource.cancelled_at is not None or resource.status not in (Status.PENDING, *LIVE):
+    is_open = queries.shown_status(resource, now) in (Status.PENDING, *LIVE)
+    if resource.cancelled_at is not None or not is_open:
         return resource
     resource.auto_renew, resource.cancelled_at = False, now
     if resource.status == Status.PENDING:
@@ -253,6 +253,17 @@ def open_team(session: Session, team: Team) -> Team:
     if locked.closes_at is not None:
         raise TeamEnds
     return locked
+
+
+def _running_plan(session: Session, team_id: UUID, *, now: datetime) -> Resource | None:
+    """The plan that runs; one that is over ends here, where no job has ended it yet."""
+    running = queries.plan_of(session, team_id)
+    if running is None or queries.shown_status(running, now) in LIVE:
+        return running
+    [over] = db.lock(session, Resource, Resource.id == running.id)
+    if over.status in LIVE and queries.shown_status(over, now) not in LIVE:
+        settlement.end(session, over, now=now)
+    return queries.plan_of(session, team_id)
 
 
 def fingerprint_of(*wanted: object) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.billing.models import (
@@ -88,12 +88,13 @@ def payment(session: Session, *, payment_id: UUID, team_id: UUID | None = None) 
     return found
 
 
-def owned_quantity(session: Session, *, team_id: UUID, kind: str) -> int:
-    """How many pieces of an add-on run now."""
-    wanted = select(func.coalesce(func.sum(Resource.quantity), 0)).where(
+def owned_quantity(session: Session, *, team_id: UUID, kind: str, now: datetime) -> int:
+    """How many pieces of an add-on run at `now`, whether a job has ended the others or not."""
+    wanted = select(Resource).where(
         Resource.team_id == team_id, Resource.kind == kind, Resource.status.in_(LIVE)
     )
-    return session.scalars(wanted).one()
+    found = session.scalars(wanted)
+    return sum(each.quantity for each in found if shown_status(each, now) in LIVE)
 
 
 def payments(

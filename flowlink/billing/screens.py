@@ -114,7 +114,7 @@ def addons(session: Session, team_id: UUID, *, now: datetime) -> AddonsScreen:
         for each in queries.addons(session, team_id)
     ]
     left: dict[str, int] = {
-        kind: addon.maximum - queries.owned_quantity(session, team_id=team_id, kind=kind)
+        kind: addon.maximum - queries.owned_quantity(session, team_id=team_id, kind=kind, now=now)
         for kind, addon in specs.addons.items()
     }
     return AddonsScreen(
@@ -130,7 +130,7 @@ def plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:
     """The plan that runs or was ordered; None for the free one."""
     running = queries.plan_of(session, team_id)
     payable = queries.open_payments(session, team_id)
-    if running is None:
+    if running is None or queries.shown_status(running, now) not in LIVE:
         ordered = select(Resource).where(
             Resource.team_id == team_id,
             Resource.kind == PLAN,
