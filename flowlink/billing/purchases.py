@@ -22,7 +22,7 @@ from flowlink.billing.models import (
     Resource,
     Status,
 )
-from flowlink.billing.pricing import Limits, Specs
+from flowlink.billing.pricing import Addon, Limits, Specs
 from flowlink.kernel import audit, db
 from flowlink.kernel.errors import Forbidden, Invalid, Refused
 from flowlink.papers import parties
@@ -117,23 +117,40 @@ def buy_addon(
     :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
-    addon = specs.addons.get(kind)  # type: ignore[call-overload]
-    if addon is None:
-        raise UnknownAddon
-    if not 1 <= quantity <= addon.maximum:
-        raise QuantityOutOfRange(maximum=addon.maximum)
+    _on_sale(specs, kind, quantity)
     locked = open_team(session, team)
     fingerprint = fingerprint_of(kind, quantity)
     before = _repeated(session, team.id, idempotency_key, fingerprint)
     if before is not None:
         return before
-    if not limits.at(session, team.id, now).may_buy_addons:
-        raise NotPro
-    owned = queries.owned_quantity(session, team_id=team.id, kind=kind, now=now)
-    if owned + quantity > addon.maximum:
-        raise MaximumReached(maximum=addon.maximum, owned=owned)
+    addon = check_addon(session, team.id, kind=kind, quantity=quantity, now=now)
     terms = Terms(kind, "", addon.price_minor, addon.gives)
     return _order(session, locked, specs, terms, quantity, actor, now, idempotency_key, fingerprint)
+
+
+def check_addon(
+    session: Session, team_id: UUID, *, kind: str, quantity: int, now: datetime
+) -> Addon:
+    """The add-on, if a team may buy so many of it now.
+
+    :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotPro: :raises MaximumReached:
+    """
+    addon = _on_sale(pricing.current(), kind, quantity)
+    if not limits.at(session, team_id, now).may_buy_addons:
+        raise NotPro
+    owned = queries.owned_quantity(session, team_id=team_id, kind=kind, now=now)
+    if owned + quantity > addon.maximum:
+        raise MaximumReached(maximum=addon.maximum, owned=owned)
+    return addon
+
+
+def _on_sale(specs: Specs, kind: str, quantity: int) -> Addon:
+    addon: Addon | None = specs.addons.get(kind)  # type: ignore[call-overload]
+    if addon is None:
+        raise UnknownAddon
+    if not 1 <= quantity <= addon.maximum:
+        raise QuantityOutOfRange(maximum=addon.maximum)
+    return addon
 
 
 def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: datetime) -> Bought:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from flowlink.billing import limits
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -144,20 +145,35 @@ def details(session: Session, team_id: UUID) -> Party | None:
     return None if row is None else Party.of(row.party)
 
 
+def will_have_plan(session: Session, resource: Resource) -> bool:
+    """Add-ons go on only where the plan does: one given, or one that renews itself."""
+    if resource.kind == PLAN:
+        return True
+    assert resource.expires_at is not None
+    if limits.at(session, resource.team_id, resource.expires_at).may_buy_addons:
+        return True
+    plan = plan_of(session, resource.team_id)
+    return plan is not None and plan.auto_renew
+
+
 def next_charges(
     session: Session, team_id: UUID, now: datetime
 ) -> Sequence[tuple[Resource, Money]]:
     """What will be charged when, the next first."""
-    wanted = select(Resource).where(
-        Resource.team_id == team_id,
-        Resource.status.in_(LIVE),
-        Resource.auto_renew,
-        Resource.expires_at > now,
+    wanted = (
+        select(Resource)
+        .join(Team, Team.id == Resource.team_id)
+        .where(Resource.team_id == team_id, Team.closes_at.is_(None))
+        .where(Resource.status.in_(LIVE), Resource.auto_renew, Resource.expires_at > now)
     )
     # A payment may be booked while a page is read: no row as it was before that.
     fresh = wanted.order_by(Resource.expires_at, Resource.id)
     found = session.scalars(fresh.execution_options(populate_existing=True))
-    return [(each, each.unit_price * each.next_quantity) for each in found]
+    return [
+        (each, each.unit_price * each.next_quantity)
+        for each in found.all()
+        if will_have_plan(session, each)
+    ]
 
 
 def events(

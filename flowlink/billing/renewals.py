@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import charges, limits, notices, providers, queries, settlement
+from flowlink.billing import charges, notices, providers, queries, settlement
 from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
 from flowlink.kernel import db
 from flowlink.teams import service as teams
@@ -43,7 +43,7 @@ def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
     # The team first, as everywhere: what is written below holds on to it.
     team = teams.lock_or_gone(session, session.get_one(Resource, resource_id).team_id)
     found = db.lock(session, Resource, Resource.id == resource_id, *_renewable(now))
-    if not found or team.closes_at is not None or not _will_have_plan(session, found[0]):
+    if not found or team.closes_at is not None or not queries.will_have_plan(session, found[0]):
         return None
     resource = found[0]
     before = _ordered_before(session, resource)
@@ -117,7 +117,8 @@ def remind(*, now: datetime) -> int:
             assert resource.expires_at is not None
             left = resource.expires_at - now
             days = next(days for days in REMINDERS if left <= timedelta(days=days))
-            sent += notices.reminder(session, resource, days=days, now=now)
+            renews = resource.auto_renew and queries.will_have_plan(session, resource)
+            sent += notices.reminder(session, resource, days=days, renews=renews, now=now)
     return sent
 
 
@@ -149,17 +150,6 @@ def _ending(session: Session, now: datetime) -> Sequence[UUID]:
         .where(*_renewable(now), Team.closes_at.is_(None))
     )
     return session.scalars(wanted.order_by(Resource.kind != PLAN, Resource.id)).all()
-
-
-def _will_have_plan(session: Session, resource: Resource) -> bool:
-    """Add-ons go on only where the plan does: one given, or one that renews itself."""
-    if resource.kind == PLAN:
-        return True
-    assert resource.expires_at is not None
-    if limits.at(session, resource.team_id, resource.expires_at).may_buy_addons:
-        return True
-    plan = queries.plan_of(session, resource.team_id)
-    return plan is not None and plan.auto_renew
 
 
 def _payer(session: Session, resource: Resource) -> str:

@@ -145,13 +145,13 @@ def plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:
 def quote_addon(
     session: Session, team_id: UUID, *, kind: str, quantity: int, lang: str, now: datetime
 ) -> Quote:
-    """:raises purchases.UnknownAddon: :raises purchases.QuantityOutOfRange:"""
+    """What may not be bought has no price shown.
+
+    :raises purchases.UnknownAddon: :raises purchases.QuantityOutOfRange:
+    :raises purchases.NotPro: :raises purchases.MaximumReached:
+    """
     specs = pricing.current()
-    addon = specs.addons.get(kind)  # type: ignore[call-overload]
-    if addon is None:
-        raise purchases.UnknownAddon
-    if not 1 <= quantity <= addon.maximum:
-        raise purchases.QuantityOutOfRange(maximum=addon.maximum)
+    addon = purchases.check_addon(session, team_id, kind=kind, quantity=quantity, now=now)
     price = specs.money(addon.price_minor) * quantity
     return Quote(
         name=addon.name.in_(lang),
@@ -167,11 +167,14 @@ def quote_addon(
 
 
 def quote_plan(session: Session, team_id: UUID, *, name: str, lang: str, now: datetime) -> Quote:
-    """:raises purchases.UnknownPlan:"""
+    """:raises purchases.UnknownPlan: :raises purchases.AlreadyOnPlan:"""
     specs = pricing.current()
     wanted = specs.plans.get(name)
     if wanted is None or not wanted.price_minor:
         raise purchases.UnknownPlan
+    running = queries.plan_of(session, team_id)
+    if running is not None and queries.shown_status(running, now) in LIVE:
+        raise purchases.AlreadyOnPlan
     price = specs.money(wanted.price_minor)
     return Quote(
         name=wanted.name.in_(lang),

@@ -54,8 +54,8 @@ def enter(
     if key is not None:
         _check_key(request, team, key)
         label = f"key:{ids.public(KEY, key.key_id)}"
-        role = Role.OWNER if key.scopes is None else Role.ADMIN
-        return Access(team, role, label, None, ip)
+        acts_as = Role.OWNER if key.scopes is None else Role.ADMIN
+        return Access(team, acts_as, label, None, ip)
     assert viewer is not None
     role = queries.role_of(session, team_id=team.id, user_id=viewer.user_id)
     if role is None:
