@@ -41,6 +41,18 @@ HEADER = (
     "vat_bps",
 )
 
+ADDONS_HEADER = (
+    "add_on",
+    "type",
+    "quantity",
+    "price",
+    "currency",
+    "status",
+    "renews",
+    "bought_at",
+    "until",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -240,6 +252,22 @@ def papers_of(session: Session, payments: Sequence[UUID]) -> dict[UUID, list[Pap
     for paper in session.scalars(wanted):
         found.setdefault(by_subject[paper.subject], []).append(paper)
     return found
+
+
+def addon_cells(one: Held) -> tuple[object, ...]:
+    """An add-on as a row of the CSV; the price is of one piece for 30 days."""
+    held = one.resource
+    return (
+        ids.resource(held.id),
+        held.kind,
+        held.quantity,
+        held.unit_price,
+        held.currency,
+        str(one.status),
+        held.auto_renew,
+        held.created_at,
+        held.expires_at,
+    )
 
 
 def cells(line: queries.PaymentLine) -> tuple[object, ...]:

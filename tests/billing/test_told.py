@@ -1,5 +1,6 @@
 """What a team is told of money is what will happen, also where something was cancelled."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from flowlink.kernel import clock
 from tests.billing.makers import pro_team
 from tests.billing.test_edges import delete_team
 from tests.billing.test_life import DAY, Life
+from tests.factories import make_person, sign_in
 from tests.teams.makers import make_team
 
 
@@ -70,3 +72,29 @@ def test_an_add_on_whose_plan_ends_is_told_to_end(client: TestClient, session: S
     assert queries.next_charges(session, team.id, clock.now()) == []
     assert renewals.remind(now=end - DAY) == 2
     assert life.mails()[-2:] == ["ends", "ends"]
+
+
+def test_a_plan_that_waits_to_be_paid_can_be_given_up(client: TestClient, session: Session) -> None:
+    owner = make_person(session, email="owner@free.example")
+    make_team(session, owner, slug="free")
+    sign_in(client, owner)
+    client.post("/teams/free/billing/plan", data={"plan": "pro"}, follow_redirects=False)
+
+    shown = client.get("/teams/free/billing").text
+    [action] = re.findall(r'action="(/teams/free/addons/res_\w+/cancel)"', shown)
+    client.post(action, follow_redirects=False)
+
+    assert "/teams/free/billing/plan?plan=pro" in client.get("/teams/free/billing").text
+
+
+def test_add_ons_export_with_what_became_of_them(shop: Life) -> None:
+    ended, kept = shop.buy("ram").json(), shop.bought("cpu", 2)
+    shop.cancel(ended["resource_id"])
+
+    answer = shop.client.get("/teams/acme/addons.csv", headers=shop.headers)
+
+    lines = answer.text.splitlines()
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert lines[0].endswith("add_on,type,quantity,price,currency,status,renews,bought_at,until")
+    assert lines[1].startswith(f"{kept['resource_id']},cpu,2,")
+    assert ",cancelled," in lines[2]
