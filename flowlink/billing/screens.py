@@ -61,6 +61,7 @@ class Held:
     resource: Resource
     status: Status
     payable: Payment | None
+    renews: bool = False
 
     @property
     def price(self) -> Money:
@@ -121,8 +122,14 @@ def addons(session: Session, team_id: UUID, *, now: datetime) -> AddonsScreen:
     """The page of add-ons."""
     specs = pricing.current()
     payable = queries.open_payments(session, team_id)
+    charged = {one.id for one, _ in queries.next_charges(session, team_id, now)}
     every = [
-        Held(each, queries.shown_status(each, now), payable.get(each.id))
+        Held(
+            resource=each,
+            status=queries.shown_status(each, now),
+            payable=payable.get(each.id),
+            renews=each.id in charged or (each.auto_renew and _awaits(each, now)),
+        )
         for each in queries.addons(session, team_id)
     ]
     left: dict[str, int] = {
@@ -136,6 +143,11 @@ def addons(session: Session, team_id: UUID, *, now: datetime) -> AddonsScreen:
         past=[one for one in every if not (one.is_live or one.status == Status.PENDING)],
         left=left,
     )
+
+
+def _awaits(resource: Resource, now: datetime) -> bool:
+    """Whether its period is over, and the charge of the next one still to come."""
+    return resource.expires_at is not None and resource.expires_at <= now
 
 
 def plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:

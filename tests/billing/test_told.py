@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from flowlink.app import checks
-from flowlink.billing import charges, ids, payday, purchases, queries, renewals
+from flowlink.billing import charges, ids, payday, purchases, queries, renewals, screens
 from flowlink.billing.sandbox import Card
 from flowlink.kernel import clock
 from tests.billing.makers import pro_team
@@ -70,6 +70,8 @@ def test_an_add_on_whose_plan_ends_is_told_to_end(client: TestClient, session: S
     session.flush()
 
     assert queries.next_charges(session, team.id, clock.now()) == []
+    [held] = screens.addons(session, team.id, now=clock.now()).held
+    assert not held.renews
     assert renewals.remind(now=end - DAY) == 2
     assert life.mails()[-2:] == ["ends", "ends"]
 
