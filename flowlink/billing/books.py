@@ -31,13 +31,14 @@ def sell(session: Session, payment: Payment, *, now: datetime) -> None:
 
 
 def give_back(session: Session, payment: Payment, *, total_minor: int, now: datetime) -> None:
-    """Book that `total_minor` of it has gone back in all."""
+    """Book that `total_minor` of it has gone back in all: of what the bank holds in a dispute."""
+    held = payment.dispute == Dispute.OPEN
     legs = _taken_back(
         payment,
         from_minor=payment.refunded_minor,
         to_minor=total_minor,
-        credit=_clearing(payment),
-        codes=(Code.REFUND, Code.REFUND_VAT),
+        credit=_account(AccountKind.DISPUTED, payment) if held else _clearing(payment),
+        codes=(Code.DISPUTE_LOST,) * 2 if held else (Code.REFUND, Code.REFUND_VAT),
     )
     payment.refunded_minor = total_minor
     _post(session, payment, "refund", f":{total_minor}", EntryKind.REFUND, legs, now=now)

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import ids, providers, queries, settlement
-from flowlink.billing.models import LIVE, PLAN, Paid, Payment, Purpose, Resource, Status
+from flowlink.billing import ids, limits, providers, purchases, queries, settlement
+from flowlink.billing.models import LIVE, PLAN, Dispute, Paid, Payment, Purpose, Resource, Status
 from flowlink.billing.providers import Away, Charge, Order, ProviderAway, Seen
 from flowlink.kernel import db, logs, settings
 from flowlink.kernel.errors import Refused
@@ -22,6 +22,7 @@ UNPAID_FOR = timedelta(days=3)
 SETTLED_BY = timedelta(minutes=10)
 BATCH = 200
 NEVER_SEEN = "never seen"
+_BANK_DECIDES = (Dispute.OPEN, Dispute.LOST)
 
 log = logs.get("flowlink.billing")
 
@@ -38,15 +39,16 @@ def checkout(*, team_id: UUID, payment_id: UUID, now: datetime) -> str:
     """The address where a payment is made. One that surely failed becomes a new attempt.
 
     :raises queries.UnknownPayment: :raises AlreadyPaid: :raises NotPayable:
+    :raises purchases.TeamEnds: :raises purchases.NotPro:
     :raises ProviderAway: the payment stays, and can be paid later.
     """
+    _close_failed(team_id, payment_id, now=now)
     with db.write() as session:
         payment = _lock(session, payment_id, team_id)
         if payment.status == Paid.PAID:
             raise AlreadyPaid
         resource = session.get_one(Resource, payment.resource_id)
-        if payment.status == Paid.CANCELLED or resource.status not in (Status.PENDING, *LIVE):
-            raise NotPayable
+        _check_payable(session, payment, resource, now=now)
         if payment.status == Paid.FAILED:
             payment.attempt, payment.status = payment.attempt + 1, Paid.PENDING
         order = _order(session, payment, resource)
@@ -55,6 +57,30 @@ def checkout(*, team_id: UUID, payment_id: UUID, now: datetime) -> str:
         return provider.checkout(order, now=now)
     except Away:
         raise ProviderAway from None
+
+
+def _close_failed(team_id: UUID, payment_id: UUID, *, now: datetime) -> None:
+    """An attempt that failed must not be paid beside the next one."""
+    with db.read() as session:
+        payment = queries.payment(session, payment_id=payment_id, team_id=team_id)
+        failed = payment.status == Paid.FAILED
+    if failed and close(payment_id, now=now) == "unknown":
+        raise ProviderAway
+
+
+def _check_payable(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> None:
+    """Better not paid than given back."""
+    if session.get_one(Team, payment.team_id).closes_at is not None:
+        raise purchases.TeamEnds
+    if payment.status == Paid.CANCELLED or resource.status not in (Status.PENDING, *LIVE):
+        raise NotPayable
+    first = payment.purpose == Purpose.PURCHASE and resource.kind != PLAN
+    if first and not limits.at(session, payment.team_id, now).may_buy_addons:
+        raise purchases.NotPro
+    if settlement.what_it_gives(session, payment, resource, now=now) is None:
+        raise NotPayable
 
 
 def paid_url(session: Session, payment: Payment) -> str | None:
@@ -70,10 +96,20 @@ def charge(payment_id: UUID, *, now: datetime) -> str:
         payment = _lock(session, payment_id, None)
         if payment.status != Paid.PENDING or payment.purpose != Purpose.RENEWAL:
             return "not open"
+        resource = session.get_one(Resource, payment.resource_id)
+        wanted = _is_wanted(session, resource)
         payment.tried_at = now
-        order = _order(session, payment, session.get_one(Resource, payment.resource_id))
+        order = _order(session, payment, resource)
         provider = providers.named(payment.provider)
+    if not wanted:
+        return close(payment_id, now=now)
     return _seen(payment_id, lambda: provider.charge(order, now=now), now=now)
+
+
+def _is_wanted(session: Session, resource: Resource) -> bool:
+    """Whether the team still lets this renew: it may have cancelled since the charge was begun."""
+    team = session.get_one(Team, resource.team_id)
+    return resource.auto_renew and resource.status in LIVE and team.closes_at is None
 
 
 def look(payment_id: UUID, *, now: datetime) -> str:
@@ -103,7 +139,7 @@ def refund(payment_id: UUID, *, now: datetime) -> str:
         payment = queries.payment(session, payment_id=payment_id)
         total, ref = payment.refund_asked_minor, _ref(payment)
         provider = providers.named(payment.provider)
-        if total <= payment.refunded_minor:
+        if total <= payment.refunded_minor or payment.dispute in _BANK_DECIDES:
             return "known"
     return _seen(payment_id, lambda: provider.refund(ref, total, now=now), now=now)
 
@@ -121,7 +157,8 @@ def reconcile(*, now: datetime) -> tuple[int, int]:
         changed += told not in {"known", "unknown", NEVER_SEEN}
     with db.read() as session:
         asked = Payment.refund_asked_minor > Payment.refunded_minor
-        wanted = select(Payment.id).where(asked, Payment.dispute != "lost").limit(BATCH)
+        wanted = select(Payment.id).where(asked, Payment.dispute.not_in(_BANK_DECIDES))
+        wanted = wanted.limit(BATCH)
         due = session.scalars(wanted).all()
     for payment_id in due:
         changed += refund(payment_id, now=now) != "unknown"

@@ -88,6 +88,12 @@ def handle_events(payload: dict[str, Any], now: datetime) -> None:
         inbox.handle_due(name, now=now)
 
 
+@jobs.handler("payment.superseded")
+def close_page(payload: dict[str, Any], now: datetime) -> None:
+    """Have the provider close a page whose order another one took the place of."""
+    charges.close(UUID(payload["payment_id"]), now=now)
+
+
 @jobs.handler("refund.asked")
 def refund(payload: dict[str, Any], now: datetime) -> None:
     """Have the provider give back what was asked for."""

@@ -45,13 +45,15 @@ def refunded(
     _write(session, resource, "refunded", source, now, amount=part, until=payment.ends_at)
 
 
-def reminder(session: Session, resource: Resource, *, days: int, now: datetime) -> bool:
+def reminder(
+    session: Session, resource: Resource, *, days: int, renews: bool, now: datetime
+) -> bool:
     """What happens in a few days; False when this was told before."""
     source = f"billing:reminder:{resource.id}:{resource.expires_at}:{days}"
     if session.scalars(select(Mail.id).where(Mail.source == source)).first() is not None:
         return False
     amount = resource.unit_price * resource.next_quantity
-    template = "renews" if resource.auto_renew else "ends"
+    template = "renews" if renews else "ends"
     _write(session, resource, template, source, now, amount=amount, until=resource.expires_at)
     return True
 

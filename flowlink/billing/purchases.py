@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.billing import grants, ids, limits, pricing, providers, queries
+from flowlink.billing import grants, ids, limits, pricing, providers, queries, settlement
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -22,7 +22,7 @@ from flowlink.billing.models import (
     Resource,
     Status,
 )
-from flowlink.billing.pricing import Limits, Specs
+from flowlink.billing.pricing import Addon, Limits, Specs
 from flowlink.kernel import audit, db
 from flowlink.kernel.errors import Forbidden, Invalid, Refused
 from flowlink.papers import parties
@@ -117,23 +117,40 @@ def buy_addon(
     :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
-    addon = specs.addons.get(kind)  # type: ignore[call-overload]
-    if addon is None:
-        raise UnknownAddon
-    if not 1 <= quantity <= addon.maximum:
-        raise QuantityOutOfRange(maximum=addon.maximum)
+    _on_sale(specs, kind, quantity)
     locked = open_team(session, team)
     fingerprint = fingerprint_of(kind, quantity)
     before = _repeated(session, team.id, idempotency_key, fingerprint)
     if before is not None:
         return before
-    if not limits.at(session, team.id, now).may_buy_addons:
-        raise NotPro
-    owned = queries.owned_quantity(session, team_id=team.id, kind=kind)
-    if owned + quantity > addon.maximum:
-        raise MaximumReached(maximum=addon.maximum, owned=owned)
+    addon = check_addon(session, team.id, kind=kind, quantity=quantity, now=now)
     terms = Terms(kind, "", addon.price_minor, addon.gives)
     return _order(session, locked, specs, terms, quantity, actor, now, idempotency_key, fingerprint)
+
+
+def check_addon(
+    session: Session, team_id: UUID, *, kind: str, quantity: int, now: datetime
+) -> Addon:
+    """The add-on, if a team may buy so many of it now.
+
+    :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotPro: :raises MaximumReached:
+    """
+    addon = _on_sale(pricing.current(), kind, quantity)
+    if not limits.at(session, team_id, now).may_buy_addons:
+        raise NotPro
+    owned = queries.owned_quantity(session, team_id=team_id, kind=kind, now=now)
+    if owned + quantity > addon.maximum:
+        raise MaximumReached(maximum=addon.maximum, owned=owned)
+    return addon
+
+
+def _on_sale(specs: Specs, kind: str, quantity: int) -> Addon:
+    addon: Addon | None = specs.addons.get(kind)  # type: ignore[call-overload]
+    if addon is None:
+        raise UnknownAddon
+    if not 1 <= quantity <= addon.maximum:
+        raise QuantityOutOfRange(maximum=addon.maximum)
+    return addon
 
 
 def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: datetime) -> Bought:
@@ -147,8 +164,7 @@ def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: dateti
     if wanted is None or not wanted.price_minor:
         raise UnknownPlan
     locked = open_team(session, team)
-    running = queries.plan_of(session, team.id)
-    if running is not None:
+    if _running_plan(session, team.id, now=now) is not None:
         raise AlreadyOnPlan
     fingerprint = fingerprint_of(PLAN, plan)
     waiting = session.scalars(
@@ -173,7 +189,7 @@ def give_plan(session: Session, *, team: Team, plan: str, actor: str, now: datet
     if wanted is None:
         raise UnknownPlan
     teams.lock(session, team.id)
-    running = queries.plan_of(session, team.id)
+    running = _running_plan(session, team.id, now=now)
     if running is not None and running.plan == plan:
         return
     if running is not None:
@@ -204,7 +220,8 @@ def cancel(
     resource = found[0]
     if resource.expires_at is None and resource.status in LIVE:
         raise GivenPlan
-    if resource.cancelled_at is not None or resource.status not in (Status.PENDING, *LIVE):
+    is_open = queries.shown_status(resource, now) in (Status.PENDING, *LIVE)
+    if resource.cancelled_at is not None or not is_open:
         return resource
     resource.auto_renew, resource.cancelled_at = False, now
     if resource.status == Status.PENDING:
@@ -253,6 +270,17 @@ def open_team(session: Session, team: Team) -> Team:
     if locked.closes_at is not None:
         raise TeamEnds
     return locked
+
+
+def _running_plan(session: Session, team_id: UUID, *, now: datetime) -> Resource | None:
+    """The plan that runs; one that is over ends here, where no job has ended it yet."""
+    running = queries.plan_of(session, team_id)
+    if running is None or queries.shown_status(running, now) in LIVE:
+        return running
+    [over] = db.lock(session, Resource, Resource.id == running.id)
+    if over.status in LIVE and queries.shown_status(over, now) not in LIVE:
+        settlement.end(session, over, now=now)
+    return queries.plan_of(session, team_id)
 
 
 def fingerprint_of(*wanted: object) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.billing import grants, ids, pricing, providers, purchases, queries
 from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
-from flowlink.kernel import audit, db
+from flowlink.kernel import audit, db, events
 from flowlink.kernel.money import Money
 from flowlink.teams import ids as team_ids
 from flowlink.teams.models import Team
@@ -41,7 +41,7 @@ def change(
     if quantity <= resource.quantity:
         resource.next_quantity = quantity
         return None
-    owned = queries.owned_quantity(session, team_id=team.id, kind=resource.kind)
+    owned = queries.owned_quantity(session, team_id=team.id, kind=resource.kind, now=now)
     if owned - resource.quantity + quantity > maximum:
         raise purchases.MaximumReached(maximum=maximum, owned=owned)
     return _add(session, locked, resource, quantity - resource.quantity, now=now)
@@ -51,6 +51,14 @@ def prorated_minor(unit_price_minor: int, pieces: int, left: timedelta) -> int:
     """What the rest of a period costs in cents; the part of a cent is the customer's."""
     second = timedelta(seconds=1)
     return unit_price_minor * pieces * (left // second) // (grants.PERIOD // second)
+
+
+def _supersede(session: Session, resource: Resource) -> None:
+    """A new order of more takes the place of those that wait: only one of them can be paid."""
+    mine = Payment.resource_id == resource.id, Payment.purpose == Purpose.MORE
+    for before in db.lock(session, Payment, *mine, Payment.status == Paid.PENDING):
+        before.status = Paid.CANCELLED
+        events.emit(session, "payment.superseded", {"payment_id": str(before.id)})
 
 
 def _runs(resource: Resource, now: datetime) -> bool:
@@ -74,6 +82,7 @@ def _add(
         resource.next_quantity = resource.quantity
         return None
     providers.check(Money.from_cents(amount, resource.currency))
+    _supersede(session, resource)
     payment = Payment(
         team_id=team.id,
         resource_id=resource.id,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from flowlink.billing import limits
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -88,12 +89,13 @@ def payment(session: Session, *, payment_id: UUID, team_id: UUID | None = None) 
     return found
 
 
-def owned_quantity(session: Session, *, team_id: UUID, kind: str) -> int:
-    """How many pieces of an add-on run now."""
-    wanted = select(func.coalesce(func.sum(Resource.quantity), 0)).where(
+def owned_quantity(session: Session, *, team_id: UUID, kind: str, now: datetime) -> int:
+    """How many pieces of an add-on run at `now`, whether a job has ended the others or not."""
+    wanted = select(Resource).where(
         Resource.team_id == team_id, Resource.kind == kind, Resource.status.in_(LIVE)
     )
-    return session.scalars(wanted).one()
+    found = session.scalars(wanted)
+    return sum(each.quantity for each in found if shown_status(each, now) in LIVE)
 
 
 def payments(
@@ -143,20 +145,35 @@ def details(session: Session, team_id: UUID) -> Party | None:
     return None if row is None else Party.of(row.party)
 
 
+def will_have_plan(session: Session, resource: Resource) -> bool:
+    """Add-ons go on only where the plan does: one given, or one that renews itself."""
+    if resource.kind == PLAN:
+        return True
+    assert resource.expires_at is not None
+    if limits.at(session, resource.team_id, resource.expires_at).may_buy_addons:
+        return True
+    plan = plan_of(session, resource.team_id)
+    return plan is not None and plan.auto_renew
+
+
 def next_charges(
     session: Session, team_id: UUID, now: datetime
 ) -> Sequence[tuple[Resource, Money]]:
     """What will be charged when, the next first."""
-    wanted = select(Resource).where(
-        Resource.team_id == team_id,
-        Resource.status.in_(LIVE),
-        Resource.auto_renew,
-        Resource.expires_at > now,
+    wanted = (
+        select(Resource)
+        .join(Team, Team.id == Resource.team_id)
+        .where(Resource.team_id == team_id, Team.closes_at.is_(None))
+        .where(Resource.status.in_(LIVE), Resource.auto_renew, Resource.expires_at > now)
     )
     # A payment may be booked while a page is read: no row as it was before that.
     fresh = wanted.order_by(Resource.expires_at, Resource.id)
     found = session.scalars(fresh.execution_options(populate_existing=True))
-    return [(each, each.unit_price * each.next_quantity) for each in found]
+    return [
+        (each, each.unit_price * each.next_quantity)
+        for each in found.all()
+        if will_have_plan(session, each)
+    ]
 
 
 def events(

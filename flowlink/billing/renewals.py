@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import charges, limits, notices, providers, queries
+from flowlink.billing import charges, notices, providers, queries, settlement
 from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
-from flowlink.kernel import db, events
+from flowlink.kernel import db
+from flowlink.teams import service as teams
 from flowlink.teams.models import Team
 
 LEAD = timedelta(hours=12)
@@ -39,13 +40,15 @@ def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
 
     Its price is the one it was bought for.
     """
+    # The team first, as everywhere: what is written below holds on to it.
+    team = teams.lock_or_gone(session, session.get_one(Resource, resource_id).team_id)
     found = db.lock(session, Resource, Resource.id == resource_id, *_renewable(now))
-    if not found or not _will_have_plan(session, found[0]):
+    if not found or team.closes_at is not None or not queries.will_have_plan(session, found[0]):
         return None
     resource = found[0]
-    team = session.get_one(Team, resource.team_id)
-    if team.closes_at is not None:
-        return None
+    before = _ordered_before(session, resource)
+    if before is not None:
+        return before.id if _again(before, resource) else None
     payment = Payment(
         team_id=resource.team_id,
         resource_id=resource.id,
@@ -64,6 +67,24 @@ def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
     resource.status = Status.RENEWING
     session.flush()
     return payment.id
+
+
+def _ordered_before(session: Session, resource: Resource) -> Payment | None:
+    """The charge of this very period, where one was closed before it was paid."""
+    mine = Payment.resource_id == resource.id, Payment.purpose == Purpose.RENEWAL
+    found = db.lock(session, Payment, *mine, Payment.starts_at == resource.expires_at)
+    return found[0] if found else None
+
+
+def _again(payment: Payment, resource: Resource) -> bool:
+    """Another attempt, at what the period costs now; False for one that went back."""
+    if payment.status != Paid.FAILED:
+        return False
+    payment.attempt, payment.status = payment.attempt + 1, Paid.PENDING
+    payment.quantity = resource.next_quantity
+    payment.amount_minor = resource.unit_price_minor * resource.next_quantity
+    resource.status = Status.RENEWING
+    return True
 
 
 def expire(*, now: datetime) -> int:
@@ -96,7 +117,8 @@ def remind(*, now: datetime) -> int:
             assert resource.expires_at is not None
             left = resource.expires_at - now
             days = next(days for days in REMINDERS if left <= timedelta(days=days))
-            sent += notices.reminder(session, resource, days=days, now=now)
+            renews = resource.auto_renew and queries.will_have_plan(session, resource)
+            sent += notices.reminder(session, resource, days=days, renews=renews, now=now)
     return sent
 
 
@@ -104,7 +126,7 @@ def _soon(now: datetime) -> Select[Resource]:
     return (
         select(Resource)
         .join(Team, Team.id == Resource.team_id)
-        .where(Resource.status == Status.ACTIVE, Team.closed_at.is_(None))
+        .where(Resource.status == Status.ACTIVE, Team.closes_at.is_(None))
         .where(Resource.expires_at > now)
         .where(Resource.expires_at <= now + timedelta(days=max(REMINDERS)))
         .order_by(Resource.id)
@@ -130,17 +152,6 @@ def _ending(session: Session, now: datetime) -> Sequence[UUID]:
     return session.scalars(wanted.order_by(Resource.kind != PLAN, Resource.id)).all()
 
 
-def _will_have_plan(session: Session, resource: Resource) -> bool:
-    """Add-ons go on only where the plan does: one given, or one that renews itself."""
-    if resource.kind == PLAN:
-        return True
-    assert resource.expires_at is not None
-    if limits.at(session, resource.team_id, resource.expires_at).may_buy_addons:
-        return True
-    plan = queries.plan_of(session, resource.team_id)
-    return plan is not None and plan.auto_renew
-
-
 def _payer(session: Session, resource: Resource) -> str:
     """Who paid for this before: the provider knows how to charge them."""
     paid = select(Payment.payer).where(
@@ -153,7 +164,8 @@ def _to_retry(session: Session, now: datetime) -> Sequence[UUID]:
     wanted = (
         select(Payment.id, Payment.tried_at, Resource.failed_at)
         .join(Resource, Resource.id == Payment.resource_id)
-        .where(Resource.status == Status.PAST_DUE, Resource.auto_renew)
+        .join(Team, Team.id == Payment.team_id)
+        .where(Resource.status == Status.PAST_DUE, Resource.auto_renew, Team.closes_at.is_(None))
         .where(Payment.purpose == Purpose.RENEWAL)
         .where(Payment.starts_at == Resource.expires_at)
         .where(Payment.status.in_((Paid.FAILED, Paid.PENDING)))
@@ -181,7 +193,7 @@ def _over(now: datetime) -> ColumnElement[bool]:
     ended = Resource.expires_at <= now
     long_ended = Resource.expires_at <= now - queries.GRACE
     return or_(
-        (Resource.status == Status.ACTIVE) & ended & ~Resource.auto_renew,
+        Resource.status.in_((Status.ACTIVE, Status.RENEWING)) & ended & ~Resource.auto_renew,
         Resource.status.in_((Status.ACTIVE, Status.RENEWING)) & long_ended,
         (Resource.status == Status.PAST_DUE) & (Resource.grace_until <= now),
         (Resource.status == Status.PENDING) & (Resource.created_at <= now - charges.UNPAID_FOR),
@@ -198,11 +210,5 @@ def _end_some(session: Session, *, now: datetime) -> int:
     ).all()
     ended = db.lock(session, Resource, Resource.id.in_(found), _over(now))
     for resource in ended:
-        was = Status(resource.status)
-        ends = resource.cancelled_at is not None or was == Status.PENDING
-        resource.status = Status.CANCELLED if ends else Status.EXPIRED
-        resource.auto_renew = False
-        events.emit(session, "limits.changed", {"team_id": str(resource.team_id)})
-        if was != Status.PENDING:
-            notices.ended(session, resource, now=now)
+        settlement.end(session, resource, now=now)
     return len(ended)

@@ -73,6 +73,14 @@ def show_addons(request: Request, session: Db, access: MemberOf) -> Response:
     )
 
 
+@router.get(f"{TEAM}/addons.csv")
+def addons_csv(session: Db, access: MemberOf) -> Response:
+    """Every add-on, whatever became of it."""
+    screen = screens.addons(session, access.team_id, now=clock.now())
+    rows = map(screens.addon_cells, (*screen.held, *screen.past))
+    return csv.response(f"addons-{access.team.slug}.csv", screens.ADDONS_HEADER, rows)
+
+
 @router.get(f"{TEAM}/addons/order")
 def show_order(
     request: Request,

@@ -24,6 +24,7 @@ from flowlink.kernel.errors import NotFound, Refused
 NAME = "sandbox"
 HEADER = "sandbox-signature"
 TOLERANCE_S = 300
+_UNPAID = {Charge.OPEN, Charge.ACTION, Charge.FAILED}
 
 
 class UnknownCharge(NotFound):
@@ -78,7 +79,7 @@ class Sandbox:
     def close(self, ref: str, *, now: datetime) -> Seen | None:
         with db.write() as session:
             charge = _find(session, ref)
-            if charge is not None and charge.status in {Charge.OPEN, Charge.ACTION}:
+            if charge is not None and charge.status in _UNPAID:
                 charge.status, charge.changed_at = Charge.CLOSED, now
             return None if charge is None else _seen(charge)
 
@@ -95,7 +96,7 @@ class Sandbox:
         """The signature is `t=<seconds>,v1=<HMAC-SHA256 of "t.body">`, as others do it."""
         parts = dict(part.partition("=")[::2] for part in headers.get(HEADER, "").split(","))
         at = parts.get("t", "")
-        if not at.isdigit() or abs(int(now.timestamp()) - int(at[:12])) > TOLERANCE_S:
+        if not at.isdecimal() or abs(int(now.timestamp()) - int(at[:12])) > TOLERANCE_S:
             raise NotGenuine
         if not crypto.same(_signature(at, body), parts.get("v1", "")):
             raise NotGenuine
@@ -127,7 +128,7 @@ def pay(session: Session, ref: str, *, card: Card, confirmed: bool, now: datetim
         raise UnknownCharge
     if charge.status == Charge.PAID:
         return charge
-    if charge.status not in {Charge.OPEN, Charge.ACTION, Charge.FAILED}:
+    if charge.status not in _UNPAID:
         raise ChargeClosed
     charge.card, charge.changed_at = card, now
     if card == Card.DECLINED:

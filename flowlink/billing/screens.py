@@ -41,6 +41,18 @@ HEADER = (
     "vat_bps",
 )
 
+ADDONS_HEADER = (
+    "add_on",
+    "type",
+    "quantity",
+    "price",
+    "currency",
+    "status",
+    "renews",
+    "bought_at",
+    "until",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -49,6 +61,7 @@ class Held:
     resource: Resource
     status: Status
     payable: Payment | None
+    renews: bool = False
 
     @property
     def price(self) -> Money:
@@ -109,12 +122,18 @@ def addons(session: Session, team_id: UUID, *, now: datetime) -> AddonsScreen:
     """The page of add-ons."""
     specs = pricing.current()
     payable = queries.open_payments(session, team_id)
+    charged = {one.id for one, _ in queries.next_charges(session, team_id, now)}
     every = [
-        Held(each, queries.shown_status(each, now), payable.get(each.id))
+        Held(
+            resource=each,
+            status=queries.shown_status(each, now),
+            payable=payable.get(each.id),
+            renews=each.id in charged or (each.auto_renew and _awaits(each, now)),
+        )
         for each in queries.addons(session, team_id)
     ]
     left: dict[str, int] = {
-        kind: addon.maximum - queries.owned_quantity(session, team_id=team_id, kind=kind)
+        kind: addon.maximum - queries.owned_quantity(session, team_id=team_id, kind=kind, now=now)
         for kind, addon in specs.addons.items()
     }
     return AddonsScreen(
@@ -126,11 +145,16 @@ def addons(session: Session, team_id: UUID, *, now: datetime) -> AddonsScreen:
     )
 
 
+def _awaits(resource: Resource, now: datetime) -> bool:
+    """Whether its period is over, and the charge of the next one still to come."""
+    return resource.expires_at is not None and resource.expires_at <= now
+
+
 def plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:
     """The plan that runs or was ordered; None for the free one."""
     running = queries.plan_of(session, team_id)
     payable = queries.open_payments(session, team_id)
-    if running is None:
+    if running is None or queries.shown_status(running, now) not in LIVE:
         ordered = select(Resource).where(
             Resource.team_id == team_id,
             Resource.kind == PLAN,
@@ -145,13 +169,13 @@ def plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:
 def quote_addon(
     session: Session, team_id: UUID, *, kind: str, quantity: int, lang: str, now: datetime
 ) -> Quote:
-    """:raises purchases.UnknownAddon: :raises purchases.QuantityOutOfRange:"""
+    """What may not be bought has no price shown.
+
+    :raises purchases.UnknownAddon: :raises purchases.QuantityOutOfRange:
+    :raises purchases.NotPro: :raises purchases.MaximumReached:
+    """
     specs = pricing.current()
-    addon = specs.addons.get(kind)  # type: ignore[call-overload]
-    if addon is None:
-        raise purchases.UnknownAddon
-    if not 1 <= quantity <= addon.maximum:
-        raise purchases.QuantityOutOfRange(maximum=addon.maximum)
+    addon = purchases.check_addon(session, team_id, kind=kind, quantity=quantity, now=now)
     price = specs.money(addon.price_minor) * quantity
     return Quote(
         name=addon.name.in_(lang),
@@ -167,11 +191,14 @@ def quote_addon(
 
 
 def quote_plan(session: Session, team_id: UUID, *, name: str, lang: str, now: datetime) -> Quote:
-    """:raises purchases.UnknownPlan:"""
+    """:raises purchases.UnknownPlan: :raises purchases.AlreadyOnPlan:"""
     specs = pricing.current()
     wanted = specs.plans.get(name)
     if wanted is None or not wanted.price_minor:
         raise purchases.UnknownPlan
+    running = queries.plan_of(session, team_id)
+    if running is not None and queries.shown_status(running, now) in LIVE:
+        raise purchases.AlreadyOnPlan
     price = specs.money(wanted.price_minor)
     return Quote(
         name=wanted.name.in_(lang),
@@ -237,6 +264,22 @@ def papers_of(session: Session, payments: Sequence[UUID]) -> dict[UUID, list[Pap
     for paper in session.scalars(wanted):
         found.setdefault(by_subject[paper.subject], []).append(paper)
     return found
+
+
+def addon_cells(one: Held) -> tuple[object, ...]:
+    """An add-on as a row of the CSV; the price is of one piece for 30 days."""
+    held = one.resource
+    return (
+        ids.resource(held.id),
+        held.kind,
+        held.quantity,
+        held.unit_price,
+        held.currency,
+        str(one.status),
+        held.auto_renew,
+        held.created_at,
+        held.expires_at,
+    )
 
 
 def cells(line: queries.PaymentLine) -> tuple[object, ...]:

@@ -7,10 +7,10 @@ So it may be told the same twice, and in any order.
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import books, grants, ids, notices, queries, tax
+from flowlink.billing import books, grants, ids, notices, pricing, queries, tax
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -27,14 +27,17 @@ from flowlink.billing.providers import Charge, Seen
 from flowlink.kernel import db, events
 from flowlink.kernel.money import Money
 from flowlink.papers import service as papers, vat
+from flowlink.teams import service as teams
 
 _ORDER = {Dispute.NONE: 0, Dispute.OPEN: 1, Dispute.WON: 2, Dispute.LOST: 2}
 
 
 def apply(session: Session, *, payment_id: UUID, seen: Seen, now: datetime) -> str:
     """Bring a payment to what its provider says of it; in a few words what that did."""
-    resource_id = queries.payment(session, payment_id=payment_id).resource_id
-    [resource] = db.lock(session, Resource, Resource.id == resource_id)
+    known = queries.payment(session, payment_id=payment_id)
+    # What a team has in all decides what else it can be given: one payment after the other.
+    teams.lock_or_gone(session, known.team_id)
+    [resource] = db.lock(session, Resource, Resource.id == known.resource_id)
     [payment] = db.lock(session, Payment, Payment.id == payment_id)
     if (seen.amount_minor, seen.currency) != (payment.amount_minor, payment.currency):
         payment.trouble = "the provider names another amount"
@@ -46,6 +49,18 @@ def apply(session: Session, *, payment_id: UUID, seen: Seen, now: datetime) -> s
             _disputed(session, payment, resource, Dispute(seen.dispute), now=now),
         ]
     return ", ".join(word for word in done if word) or "known"
+
+
+def end(session: Session, resource: Resource, *, now: datetime) -> None:
+    """What a locked resource gave is over, or was never paid; its owner is told."""
+    was = Status(resource.status)
+    ends = resource.cancelled_at is not None or was == Status.PENDING
+    resource.status = Status.CANCELLED if ends else Status.EXPIRED
+    resource.auto_renew = False
+    session.flush()
+    events.emit(session, "limits.changed", {"team_id": str(resource.team_id)})
+    if was != Status.PENDING:
+        notices.ended(session, resource, now=now)
 
 
 def ask_refund(session: Session, payment: Payment, *, total_minor: int, reason: str) -> None:
@@ -72,15 +87,17 @@ def _by_status(
     if seen.status == Charge.CLOSED:
         again = payment.purpose == Purpose.RENEWAL
         payment.status = Paid.FAILED if again else Paid.CANCELLED
+        if again and resource.status == Status.RENEWING:
+            resource.status = Status.ACTIVE  # as before: it ends, or is charged anew
         return "closed"
     return ""
 
 
 def _paid(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> str:
     """Book the money, then give what it is for; what cannot be given any more goes back."""
+    term = what_it_gives(session, payment, resource, now=now)
     payment.status, payment.paid_at, payment.trouble = Paid.PAID, now, ""
     _tax(session, payment, now=now)
-    term = _term(session, payment, resource, now=now)
     payment.starts_at, payment.ends_at = term or (now, now + grants.PERIOD)
     payment.recognised_until = payment.starts_at
     session.flush()
@@ -90,6 +107,8 @@ def _paid(session: Session, payment: Payment, resource: Resource, *, now: dateti
         ask_refund(
             session, payment, total_minor=payment.amount_minor, reason="nothing to give for it"
         )
+        if payment.purpose == Purpose.PURCHASE and resource.status == Status.PENDING:
+            resource.status = Status.CANCELLED
         return "paid for nothing, goes back"
     _grant(session, payment, resource, now=now)
     events.emit(session, "limits.changed", {"team_id": str(payment.team_id)})
@@ -106,14 +125,15 @@ def _tax(session: Session, payment: Payment, *, now: datetime) -> None:
     payment.net_minor = vat.split(payment.amount, found.rate_bps).net.cents
 
 
-def _term(
+def what_it_gives(
     session: Session, payment: Payment, resource: Resource, *, now: datetime
 ) -> tuple[datetime, datetime] | None:
-    """From when to when this payment counts; None if there is nothing left that it could give."""
+    """From when to when a payment counts that is made now; None if it can give nothing any more.
+
+    More than a team can have is not given, however many orders wait.
+    """
     if payment.purpose == Purpose.MORE:
-        alive = queries.shown_status(resource, now) in LIVE
-        open_ = payment.ends_at is not None and payment.ends_at > now
-        return (now, payment.ends_at) if alive and open_ and payment.ends_at else None
+        return _rest(session, payment, resource, now=now)
     if payment.purpose == Purpose.RENEWAL:
         if resource.status not in LIVE or payment.starts_at != resource.expires_at:
             return None
@@ -123,9 +143,28 @@ def _term(
         return start, start + grants.PERIOD
     if resource.status != Status.PENDING:
         return None
-    if resource.kind == PLAN and queries.plan_of(session, resource.team_id) is not None:
+    if resource.kind == PLAN:
+        if queries.plan_of(session, resource.team_id) is not None:
+            return None
+    elif not _fits(session, payment, resource, now=now):
         return None
     return now, now + grants.PERIOD
+
+
+def _rest(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """The rest of a running period, for more pieces; one order of them takes another's place."""
+    alive = queries.shown_status(resource, now) in LIVE and payment.status != Paid.CANCELLED
+    if not alive or payment.ends_at is None or payment.ends_at <= now:
+        return None
+    return (now, payment.ends_at) if _fits(session, payment, resource, now=now) else None
+
+
+def _fits(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> bool:
+    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
+    owned = queries.owned_quantity(session, team_id=payment.team_id, kind=resource.kind, now=now)
+    return addon is None or owned + payment.quantity <= addon.maximum
 
 
 def _grant(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
@@ -204,7 +243,10 @@ def _disputed(
 ) -> str:
     """An end of a dispute whose beginning we missed is booked with its beginning."""
     known = Dispute(payment.dispute)
-    if _ORDER[to] <= _ORDER[known] or payment.refunded_minor == payment.amount_minor:
+    if _ORDER[to] <= _ORDER[known]:
+        return ""
+    if payment.refunded_minor == payment.amount_minor:
+        payment.dispute = to if known == Dispute.OPEN else known  # nothing is left to move
         return ""
     if known == Dispute.NONE:
         books.dispute(session, payment, to=Dispute.OPEN, now=now)
@@ -229,14 +271,18 @@ def _take_away(
     """What the money gave ends; the resource too, unless another payment carries it."""
     grants.void(session, resource, reason=reason, now=now, payment_id=payment.id)
     gone = select(GrantVoid.grant_id).where(GrantVoid.grant_id == Grant.id).exists()
-    left = select(Grant.id).where(
+    left = select(func.max(Grant.ends_at)).where(
         Grant.resource_id == resource.id, Grant.reason == "paid", Grant.ends_at > now, ~gone
     )
-    if payment.purpose == Purpose.MORE and resource.status in LIVE:
-        resource.quantity = max(1, resource.quantity - payment.quantity)
-        resource.next_quantity = min(resource.next_quantity, resource.quantity)
-    elif resource.status in LIVE and session.scalars(left.limit(1)).first() is None:
+    until = session.scalar(left) if resource.status in LIVE else None
+    if resource.status in LIVE and until is None:
         grants.void(session, resource, reason=reason, now=now)
         resource.status, resource.auto_renew = Status.VOIDED, False
+    elif resource.status in LIVE and until != resource.expires_at:
+        # The period to come was given back: it ends with the one that runs.
+        resource.status, resource.expires_at, resource.auto_renew = Status.ACTIVE, until, False
+    elif resource.status in LIVE and payment.ends_at == until:
+        resource.quantity = max(1, resource.quantity - payment.quantity)
+        resource.next_quantity = min(resource.next_quantity, resource.quantity)
     session.flush()
     events.emit(session, "limits.changed", {"team_id": str(payment.team_id)})

@@ -30,6 +30,7 @@ debited: what we owe is positive, what we own negative.
 | recognition:<payment>:<day> | recognition | recognition: deferred -> sales |
 | refund:<payment>:<cents so far> | refund | refund: deferred, sales -> clearing |
 | | | refund_vat: vat -> clearing |
+| | | in a dispute, dispute_lost: deferred, sales, vat -> disputed |
 | dispute:<payment>:opened | dispute | dispute: disputed -> clearing |
 | dispute:<payment>:won | dispute | dispute_won: clearing -> disputed |
 | dispute:<payment>:lost | dispute | dispute_lost: deferred, sales, vat -> disputed |

@@ -54,7 +54,8 @@ def enter(
     if key is not None:
         _check_key(request, team, key)
         label = f"key:{ids.public(KEY, key.key_id)}"
-        return Access(team, Role.OWNER, label, None, ip)
+        acts_as = Role.OWNER if key.scopes is None else Role.ADMIN
+        return Access(team, acts_as, label, None, ip)
     assert viewer is not None
     role = queries.role_of(session, team_id=team.id, user_id=viewer.user_id)
     if role is None:
@@ -88,5 +89,8 @@ def _check_key(request: Request, team: Team, key: Principal) -> None:
         raise UnknownTeam
     if key.scopes is None:
         return
-    area = "support" if request.url.path.startswith("/api/support/") else "resources"
-    key.require(f"{area}:{'read' if request.method in _READING else 'write'}")
+    path, writes = request.url.path, request.method not in _READING
+    area = "support" if path.startswith("/api/support/") else "resources"
+    if writes and not path.startswith("/api/"):
+        area = "team"  # its people, keys and money: no permission is for these
+    key.require(f"{area}:{'write' if writes else 'read'}")

@@ -223,14 +223,15 @@ def show_keys(request: Request, session: Db, access: AdminOf) -> Response:
 def make_key(
     request: Request, session: Db, access: AdminOf, form: Annotated[KeyForm, Form()]
 ) -> Response:
-    """The key, this once. Without a chosen permission it may do all that the owner may."""
+    """The key, this once. Without a chosen permission it may do all that its maker may."""
+    every = None if access.may(Role.OWNER) else list(scopes.SCOPES["team"])
     token = identity.make_api_key(
         session,
         owner_kind="team",
         owner_id=access.team_id,
         actor=access.actor,
         now=clock.now(),
-        scopes=form.scopes or None,
+        scopes=form.scopes or every,
         name=form.name,
         ip=access.ip,
     )

@@ -152,7 +152,18 @@ def lock(session: Session, team_id: UUID) -> Team:
 
     :raises UnknownTeam: there is none, or it is gone for good.
     """
-    found = db.lock(session, Team, Team.id == team_id, Team.closed_at.is_(None))
+    team = lock_or_gone(session, team_id)
+    if team.closed_at is not None:
+        raise UnknownTeam
+    return team
+
+
+def lock_or_gone(session: Session, team_id: UUID) -> Team:
+    """The same, also of a team that is gone for good: its money's history goes on.
+
+    :raises UnknownTeam: there never was one.
+    """
+    found = db.lock(session, Team, Team.id == team_id)
     if not found:
         raise UnknownTeam
     return found[0]

@@ -10,7 +10,17 @@ import pytest
 from sqlalchemy import select
 
 from flowlink.app import checks
-from flowlink.billing import charges, ids, inbox, limits, payday, purchases, renewals, sandbox
+from flowlink.billing import (
+    charges,
+    ids,
+    inbox,
+    limits,
+    payday,
+    purchases,
+    quantities,
+    renewals,
+    sandbox,
+)
 from flowlink.billing.models import Grant, Payment, Resource
 from flowlink.billing.sandbox import Card
 from flowlink.kernel import clock, db
@@ -179,3 +189,57 @@ def test_renewing_twice_at_once_charges_once(team: Team) -> None:
     with db.read() as session:
         assert len(session.scalars(select(Payment)).all()) == 2
     sound()
+
+
+def test_two_orders_paid_at_once_stay_below_the_maximum(database: str) -> None:
+    for number in range(ROUNDS):
+        with db.write() as session:
+            team = pro_team(session, slug=f"team-{number}")
+            now = clock.now()
+            bought = [
+                purchases.buy_addon(
+                    session, team=team, kind="ram", quantity=20, actor="test", now=now
+                ).payment.id
+                for _ in range(2)
+            ]
+        for key in bought:
+            charges.checkout(team_id=team.id, payment_id=key, now=now)
+            paid_at_provider(ids.PaymentId(key), now)
+
+        raised = at_once(*[partial(charges.look, key, now=now) for key in bought])
+
+        assert raised == []
+        with db.read() as session:
+            assert limits.at(session, team.id, now).of_addons.memory_mb == 20 * 500
+    charges.reconcile(now=clock.now())
+    sound()
+
+
+def test_more_and_a_renewal_do_not_wait_for_each_other(team: Team) -> None:
+    for _ in range(ROUNDS):
+        now = clock.now()
+        payment_id = order(team, now)
+        payday.pay(ids.payment(payment_id), card=Card.GOOD, now=now)
+        soon = now + timedelta(days=29, hours=20)
+        with db.read() as session:
+            resource_id = session.get_one(Payment, payment_id).resource_id
+
+        def more(resource_id: UUID = resource_id, soon: datetime = soon) -> None:
+            with db.write() as session:
+                try:
+                    quantities.change(
+                        session,
+                        team=team,
+                        resource_id=resource_id,
+                        quantity=3,
+                        actor="test",
+                        now=soon,
+                    )
+                except purchases.NotRunning:
+                    return  # its renewal was first
+
+        def renew(resource_id: UUID = resource_id, soon: datetime = soon) -> None:
+            with db.write() as session:
+                renewals.begin(session, resource_id=resource_id, now=soon)
+
+        assert at_once(more, renew) == []

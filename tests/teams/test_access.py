@@ -1,5 +1,6 @@
 """Every route of a team, for every role, in the own and in another team."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -116,3 +117,30 @@ def test_a_key_may_what_its_owner_may_unless_scoped(client: TestClient, session:
     reader = team_key(session, team, ["resources:read"])
     assert ask(client, "GET", path, "acme", **reader) == 200
     assert ask(client, "POST", "/teams/{team_slug}", "acme", **reader) == 403
+
+
+@pytest.mark.parametrize("path", ["/delete", "/hand-over", "/invitations", "/keys", ""])
+def test_a_scoped_key_changes_nothing_of_the_team_itself(
+    client: TestClient, session: Session, path: str
+) -> None:
+    team = make_team(session)
+    writer = team_key(session, team, ["resources:write"])
+
+    assert ask(client, "POST", "/teams/{team_slug}" + path, "acme", **writer) == 403
+
+
+def test_an_admin_makes_no_key_that_may_more_than_they(
+    client: TestClient, session: Session
+) -> None:
+    team = make_team(session)
+    sign_in(client, make_member(session, team, Role.ADMIN))
+
+    shown = client.post("/teams/acme/keys", data={"name": "mine"}).text
+    found = re.search(r"flk_[\w-]+", shown)
+    assert found is not None
+    client.cookies.clear()
+    key = {"authorization": f"Bearer {found[0]}"}
+
+    assert ask(client, "GET", "/api/resources/{team_slug}/limits", "acme", **key) == 200
+    assert ask(client, "POST", "/teams/{team_slug}/delete", "acme", **key) == 403
+    assert ask(client, "GET", "/teams/{team_slug}/danger", "acme", **key) == 403
