@@ -44,8 +44,10 @@ def test_no_translation_is_left_behind_by_its_text() -> None:
 def test_translations_keep_the_places_for_values(path: Path) -> None:
     for message in catalogues.read(path):
         if message.id:
+            # French counts nothing with the singular, which then needs the plural's number.
+            known = set(PLACE.findall(" ".join(texts(message.id))))
             for said, meant in zip(texts(message.string), texts(message.id), strict=True):
-                assert set(PLACE.findall(said)) == set(PLACE.findall(meant)), said
+                assert set(PLACE.findall(meant)) <= set(PLACE.findall(said)) <= known, said
 
 
 def test_modules_agree_about_shared_words() -> None:
