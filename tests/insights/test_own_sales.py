@@ -160,7 +160,7 @@ def test_a_refund_takes_its_part_back(
 @pytest.mark.parametrize(
     ("end", "earned"),
     [
-        ("won", ["4.50 EUR", "0.00 EUR", "0.00 EUR"]),
+        ("won", ["3.15 EUR", "1.35 EUR", "0.00 EUR"]),
         ("lost", ["0.00 EUR", "0.00 EUR", "0.00 EUR"]),
     ],
 )
