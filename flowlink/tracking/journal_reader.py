@@ -14,7 +14,7 @@ from flowlink.tracking import journal_format as form, segment as files
 from flowlink.tracking.journal_format import State
 from flowlink.tracking.segment import START, Position, Segment
 
-_PIECE_BYTES = form.FRAME_BYTES_MAX  # any record fits
+_PIECE_BYTES = 4 * form.FRAME_BYTES_MAX  # any record fits
 _RECORDS_MAX = 5_000
 
 
@@ -52,11 +52,15 @@ class Loss:
 
 @dataclass(slots=True)
 class Batch:
-    """Records in order, what was lost before them, and where to go on after both."""
+    """Records in order, what was lost before them, and where to go on after both.
+
+    There is `more` when others were behind them already.
+    """
 
     position: Position
     records: list[bytes] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class Reader:
         if batch.records:
             taken = len(batch.records)
             batch.position = Position(at.segment, at.offset + used, at.sequence + taken)
+            batch.more = batch.position.offset < extent.end and not extent.growing
             return True
         if extent.growing and not any(piece[: form.FRAME_BYTES]):
             return False

@@ -70,9 +70,9 @@ class Pace:
     longer pauses while nothing works; a look for new journals each `look_s`.
     """
 
-    beat_s: float = 0.1
+    beat_s: float = 0.25
     idle_s: float = 0.02
-    records_max: int = 5_000
+    records_max: int = 10_000
     look_s: float = 1.0
     retry_s: float = 0.1
     retry_s_max: float = 5.0
@@ -156,7 +156,7 @@ class Shipper:
             self._reader = Reader(self._directory, position=position)
         before = self._reader.position
         batch = self._reader.read(records_max=self._records_max)
-        more = len(batch.records) == self._records_max
+        more = batch.more
         self._moved = batch.position != before
         try:
             if self._moved:

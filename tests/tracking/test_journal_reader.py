@@ -271,3 +271,27 @@ def test_an_empty_directory_has_nothing_to_read(tmp_path: Path) -> None:
         files.remove(segment)
 
     assert read_all(directory).position == START
+
+
+def test_a_batch_says_whether_others_were_behind_it(tmp_path: Path) -> None:
+    directory, _ = journal(tmp_path, plain(3))
+    reader = Reader(directory)
+
+    told = [reader.read(records_max=2).more for _ in range(3)]
+    reader.close()
+
+    assert told == [True, False, False]
+
+
+def test_records_too_large_to_be_read_at_once_leave_others_behind_them(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, bounds=replace(TINY, segment_bytes=16 * 1024 * 1024))
+    for _ in range(6):
+        written(writer, [bytes(form.RECORD_BYTES_MAX)])
+    reader = Reader(writer.directory)
+
+    first, second = reader.read(), reader.read()
+    reader.close()
+    writer.close()
+
+    assert (len(first.records), first.more) == (4, True)
+    assert (len(second.records), second.more) == (2, False)
