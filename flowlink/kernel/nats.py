@@ -25,7 +25,7 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
-from flowlink.kernel import logs
+from flowlink.kernel import logs, tasks
 from flowlink.kernel.nats_streams import Message, Standing, Stream
 from flowlink.kernel.settings import Settings
 
@@ -67,7 +67,7 @@ class Hub:
             self._call(self._leave(), CALL_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(_rest())
+        self._loop.run_until_complete(tasks.end_others())
         self._loop.close()
         self._answerers.shutdown(wait=True)
 
@@ -338,14 +338,6 @@ class Hub:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-
-async def _rest() -> None:
-    """Let what the client has cancelled come to its end."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _note(error: Exception) -> None:

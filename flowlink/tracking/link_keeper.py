@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from time import monotonic
 
-from flowlink.kernel import logs
+from flowlink.kernel import logs, tasks
 from flowlink.tracking.link_source import Asked, Changes, Source, SourceAway
 from flowlink.tracking.link_table import Found, LinkTable
 
@@ -73,11 +73,7 @@ class Keeper(ABC):
 
     async def close(self) -> None:
         """Count what is left, and follow no more."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await tasks.end(self._tasks)
         for one in (self._asking, self._counting):
             if one is not None:
                 await one
@@ -225,7 +221,8 @@ class LinkKeeper(Keeper):
         """Check everything when told that anything may have changed, and now and then anyway."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), self._care.check_s)
+                async with asyncio.timeout(self._care.check_s):
+                    await self._again.wait()
             self._again.clear()
             told = self._told
             try:

@@ -25,7 +25,7 @@ from typing import BinaryIO
 
 from cryptography.fernet import InvalidToken
 
-from flowlink.kernel import clock, crypto, logs
+from flowlink.kernel import clock, crypto, logs, tasks
 from flowlink.tracking import segment as files
 from flowlink.tracking.link_source import SourceAway
 from flowlink.tracking.link_table import LinkTable
@@ -88,9 +88,7 @@ class Keeping:
 
     async def close(self) -> None:
         """Write what has changed, and leave it to others."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await tasks.end([self._task])
         if self._truth.is_set():
             self._written_s = float("-inf")
             await self._beat()

@@ -12,7 +12,7 @@ from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, date, timedelta
 from typing import Any, TypeVar
 
-from flowlink.kernel import clock
+from flowlink.kernel import clock, tasks
 from flowlink.tracking import nats_entries as entries, nats_links
 from flowlink.tracking.link_source import Changes, DatabaseSource, SourceAway
 from flowlink.tracking.nats_links import Entry
@@ -50,7 +50,7 @@ class Loop:
 
     def close(self) -> None:
         """End it, with all that runs in it."""
-        self.start(_rest()).result()
+        self.start(tasks.end_others()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -155,13 +155,6 @@ async def _told(source: DatabaseSource, heard: "queue.SimpleQueue[Changes | Sour
                 heard.put(change)
     except SourceAway as away:
         heard.put(away)
-
-
-async def _rest() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _certain(heard: Changes | SourceAway) -> Changes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from flowlink.kernel import clock, logs
+from flowlink.kernel import clock, logs, tasks
 from flowlink.tracking import click_record, clickid, nodes
 from flowlink.tracking.journal import Journal, JournalBusy, JournalFailed
 from flowlink.tracking.journal_writer import Bounds
@@ -85,11 +85,7 @@ class Recording:
 
     async def close(self) -> None:
         """Finish the clicks at hand."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await tasks.end(self._tasks)
         if self.journal is not None:
             await self.journal.close()
         await self._recorder.close()

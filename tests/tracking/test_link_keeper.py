@@ -118,6 +118,18 @@ def told(story: Callable[[LinkKeeper], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
+def test_a_keeper_that_is_just_about_to_check_everything_closes(shop: Shop) -> None:
+    async def play() -> bool:
+        async with keeping() as keeper:
+            await until(keeper.truth.is_set)
+            keeper._again.set()  # the word that anything may have changed, as it comes
+            closing = asyncio.create_task(keeper.close())
+            done, _ = await asyncio.wait([closing], timeout=5)
+            return bool(done)
+
+    assert asyncio.run(play())
+
+
 def test_every_change_is_told_without_a_question(shop: Shop) -> None:
     async def story(keeper: LinkKeeper) -> None:
         def found() -> Found:
