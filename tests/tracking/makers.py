@@ -1,5 +1,6 @@
 """Makers of partners, links, visits and postbacks, committed where the edge can see them."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,6 +86,13 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """The same for those who share a loop with whoever changes it."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110  (whoever changes it has no event for us)
+            await asyncio.sleep(0.005)
 
 
 def flush() -> None:

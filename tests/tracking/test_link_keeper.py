@@ -15,7 +15,7 @@ from flowlink.tracking.link_keeper import Care, LinkKeeper
 from flowlink.tracking.link_source import Changes, DatabaseSource, SourceAway
 from flowlink.tracking.link_table import Found, LinkRow, LinkTable
 from tests.tracking.link_rows import OFFER, PARTNER, row
-from tests.tracking.makers import Shop, committed_shop
+from tests.tracking.makers import Shop, committed_shop, until
 
 BYTES_MAX = 350
 
@@ -92,12 +92,6 @@ async def keeping() -> AsyncGenerator[LinkKeeper]:
         yield keeper
     finally:
         await keeper.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110  (whoever changes it has no event for us)
-            await asyncio.sleep(0.005)
 
 
 def change(query: str, *parameters: object) -> None:

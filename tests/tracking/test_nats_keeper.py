@@ -23,7 +23,7 @@ from flowlink.tracking.nats_source import NatsSource
 from tests import nats_nodes
 from tests.conftest import test_settings
 from tests.nats_nodes import Nodes
-from tests.tracking.makers import ask, committed_shop
+from tests.tracking.makers import ask, committed_shop, until
 from tests.tracking.nats_process import hub
 from tests.tracking.test_nats_links import FAST, Shop
 
@@ -104,12 +104,6 @@ def told(outside: Hub, story: Callable[[NatsKeeper], Awaitable[None]]) -> None:
             await story(keeper)
 
     asyncio.run(whole())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LONG_S):
-        while not holds():  # noqa: ASYNC110  (whoever changes it has no event for us)
-            await asyncio.sleep(0.01)
 
 
 def change(query: str, *parameters: object) -> None:
