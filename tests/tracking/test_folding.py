@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given, strategies as st
 
 from flowlink.kernel import clock, db
-from flowlink.tracking import click_batch, clickid, clicks, folding, jobs
+from flowlink.tracking import click_batch, clickid, clicks, folding, jobs, recount
 from flowlink.tracking.clicks import Visit
 from flowlink.tracking.models import Reason
 from tests.flows.people import eventually
@@ -119,3 +119,25 @@ def test_a_late_click_packed_while_its_day_is_being_packed_loses_nothing(databas
 
     assert ask("SELECT count(*) FROM tracking_click_origin_day") == [(1,)]
     assert ask(CLICKS) == ask(COUNTED) == [(2,)]
+
+
+def test_what_two_rebuilds_find_at_once_is_put_right_once(database: str) -> None:
+    shop, now = committed_shop(), clock.now()
+    visit = Visit(shop.link.code, now, "203.0.113.1", BROWSER, "", Reason.VALID)
+    with db.write() as session:
+        clicks.store(session, visits=[visit])
+        folding.fold(session)  # or they would wait for each other there
+        session.connection().exec_driver_sql("UPDATE tracking_click_day SET valid = 5")
+
+    def rebuild() -> None:
+        with db.write() as session:
+            recount.rebuild(session, day=now.date(), now=now)
+
+    with ThreadPoolExecutor(1) as threads:
+        with db.write() as session:
+            recount.rebuild(session, day=now.date(), now=now)
+            other = threads.submit(rebuild)
+            eventually(_who_waits)
+        other.result()
+
+    assert ask("SELECT valid, flagged FROM tracking_click_day") == [(1, 0)]
