@@ -93,13 +93,23 @@ class Book:
         """The latest payment for the click and goal, of this amount if one is given."""
         found = [
             one
-            for one in self.known.values()
-            if (one.network_id, one.goal) == (network_id, goal)
-            and _same_click(one, owner)
-            and amount_micro in {None, one.amount_micro}
+            for one in self._payments(network_id, owner, goal)
+            if amount_micro in {None, one.amount_micro}
         ]
         # Of two at the same moment the one that was written later is newer.
         return max(reversed(found), key=lambda one: one.occurred_at, default=None)
+
+    def has_begun(self, network_id: UUID, owner: Attribution, goal: str) -> bool:
+        """Whether one payment for the click and goal is known that was not rejected."""
+        found = self._payments(network_id, owner, goal)
+        return any(one.status != Status.REJECTED for one in found)
+
+    def _payments(self, network_id: UUID, owner: Attribution, goal: str) -> list[Known]:
+        return [
+            one
+            for one in self.known.values()
+            if (one.network_id, one.goal) == (network_id, goal) and _same_click(one, owner)
+        ]
 
     def _keep(self, known: Known) -> None:
         self.revisions.append((known, known.revision, known.status, known.amount_micro))
