@@ -10,8 +10,10 @@ from flowlink.kernel import ids, policy as policies
 from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.accounts import AccountKind, account
+from flowlink.papers.parties import Party
 from flowlink.partners import referrals
-from flowlink.payouts import cases, deals, disputes, rewards
+from flowlink.payouts import cases, deals, disputes, rewards, tax
+from flowlink.payouts.case_models import Case
 from flowlink.payouts.cases import Claim
 from flowlink.payouts.deals import Agreement, Scope
 from flowlink.payouts.ids import CASE
@@ -127,9 +129,9 @@ def test_a_sale_taken_back_in_part_stands_on_the_portal(
     assert "Une vente a été annulée en partie" in read(client, "/partner/portal", **FRENCH)
 
 
-def open_case(session: Session, person: Person, now: datetime, click: str = "") -> cases.Case:
-    claim = Claim("Order 7", Money.parse("12.34"), now.date(), click=click)
-    trail = {"sales": [], "postbacks": []}
+def open_case(session: Session, person: Person, now: datetime) -> Case:
+    claim = Claim("Order 7", Money.parse("12.34"), now.date())
+    trail: dict[str, list[str]] = {"sales": [], "postbacks": []}
     return cases.open_case(session, partner_id=person.partner_id, claim=claim, trail=trail, now=now)
 
 
@@ -261,3 +263,36 @@ def test_a_click_names_the_price_it_was_paid_by(client: TestClient, session: Ses
     page = read(client, f"/partners/trail/{clickid.token(ref)}")
 
     assert ("Clicks: €0.20 each" in page, "Clicks: €0.10 each" in page) == (True, False)
+
+
+def test_details_that_are_missing_for_invoices_stand_on_the_portal(
+    client: TestClient, session: Session, world: World, now: datetime
+) -> None:
+    wish = "Complete my details"
+    assert wish not in read(client, "/partner/portal")
+
+    withdraw(session, world.ada.partner_id, "20.00", now=now)
+    assert wish in read(client, "/partner/portal")
+
+    party = Party(name="Ada", street="1 rue", postcode="75001", city="Paris", country="FR")
+    tax.keep(
+        session,
+        partner_id=world.ada.partner_id,
+        party=party,
+        tax_number="",
+        birth_date=None,
+        mandate=True,
+        now=now,
+    )
+    assert wish not in read(client, "/partner/portal")
+
+
+def test_a_sale_taken_back_in_part_says_what_is_left(
+    client: TestClient, session: Session, world: World, now: datetime
+) -> None:
+    sale = sell(session, world, now + SOON, "40.00", "t1")
+    assert "Taken back in part: €40.00 is left." in trail_of(client, sale)
+
+    raised = trail_of(client, sell(session, world, now + 2 * SOON, "60.00", "t1"))
+
+    assert ("Confirmed for €60.00." in raised, raised.count("in part:")) == (True, 1)

@@ -147,9 +147,7 @@ def test_a_chosen_handle_is_shown_else_an_opaque_one(session: Session) -> None:
     assert partner.shown_as == partner.alias
 
 
-@pytest.mark.parametrize(
-    "handle", ["ab", "a b c", "-ada", "ada-", "a" * 31, "ada@example.org"]
-)
+@pytest.mark.parametrize("handle", ["ab", "a b c", "-ada", "ada-", "a" * 31, "ada@example.org"])
 def test_a_bad_handle_is_refused(session: Session, handle: str) -> None:
     ada = make_partner(session)
 
