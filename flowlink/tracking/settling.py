@@ -214,6 +214,9 @@ def _settle(
             known = book.add(_begun(promised, one, step, now))
         else:
             book.move(known, step, now)
+    counts = step.result == Result.OK or step.reason == lifecycle.ALREADY_KNOWN
+    if known is not None and counts and (changed_at := _changed_at(one)) is not None:
+        book.date(known, changed_at)
     return step, known, known.revision if known else None
 
 
@@ -243,8 +246,9 @@ def _step(book: Book, one: Understood, known: Known | None) -> Step:
     claim = one.told.claim
     amount = None if claim.amount is None else claim.amount.micro
     if known is not None:
-        state = State(known.status, known.amount_micro, known.said_micro)
-        return lifecycle.decide(state, status=claim.status, amount_micro=amount)
+        state = State(known.status, known.amount_micro, known.said_micro, known.changed_at)
+        said_at = _changed_at(one)
+        return lifecycle.decide(state, status=claim.status, amount_micro=amount, changed_at=said_at)
     nothing = (claim.status, 0)
     if one.owner is None:
         return Step(Result.ORPHAN, one.reason, *nothing)
@@ -253,6 +257,13 @@ def _step(book: Book, one: Understood, known: Known | None) -> Step:
     if _is_old(one) and not _is_rebill(book, one):
         return Step(Result.QUARANTINED, "outside_lookback", *nothing)
     return lifecycle.decide(None, status=claim.status, amount_micro=amount)
+
+
+def _changed_at(one: Understood) -> datetime | None:
+    """Of which moment the word is, as far as the network says. Nobody knows what is to come: a
+    clock that is ahead must not outdate all that follows."""
+    said = one.told.claim.changed_at
+    return None if said is None else min(said, one.told.at)
 
 
 def _begun(promised: _Promised, one: Understood, step: Step, now: datetime) -> Known:
