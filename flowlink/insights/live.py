@@ -12,6 +12,7 @@ from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts import queries as payouts
 from flowlink.payouts.queries import Balances, Release
+from flowlink.risk import queries as risk
 
 DAYS = 14
 TALL = 36  # of the highest bar, in the picture's own units
@@ -36,6 +37,7 @@ class Live:
     balances: Balances
     next_release: Release | None
     bars: Sequence[Bar]
+    on_hold: bool
     at: datetime
 
 
@@ -55,6 +57,7 @@ def counters(session: Session, *, partner_id: PartnerId, now: datetime) -> Live:
         balances=payouts.balances(session, partner_id),
         next_release=coming[0] if coming else None,
         bars=_bars(shown.earned.days[-DAYS:], earned[-DAYS:]),
+        on_hold=bool(risk.holds_of(session, partner_id)),
         at=now,
     )
 

@@ -18,6 +18,7 @@ from flowlink.payouts.cases import Claim
 from flowlink.payouts.deals import Agreement, Scope
 from flowlink.payouts.ids import CASE
 from flowlink.payouts.terms import Tier
+from flowlink.risk import service as risk
 from flowlink.tracking import click_lists, clickid
 from flowlink.tracking.ids import CONVERSION
 from flowlink.tracking.models import Conversion
@@ -296,3 +297,22 @@ def test_a_sale_taken_back_in_part_says_what_is_left(
     raised = trail_of(client, sell(session, world, now + 2 * SOON, "60.00", "t1"))
 
     assert ("Confirmed for €60.00." in raised, raised.count("in part:")) == (True, 1)
+
+
+def test_nobody_is_invited_to_withdraw_under_a_hold(
+    client: TestClient, session: Session, world: World, now: datetime
+) -> None:
+    way = 'href="/partners/earnings#withdraw"'
+    assert way in read(client, "/partner/live")
+
+    risk.place_hold(
+        session,
+        partner_id=world.ada.partner_id,
+        reason="forty clicks in a minute",
+        evidence={},
+        actor="test",
+        now=now,
+        policy=policies.at(session, now),
+    )
+
+    assert way not in read(client, "/partner/live")
