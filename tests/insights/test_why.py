@@ -18,7 +18,7 @@ from flowlink.payouts.cases import Claim
 from flowlink.payouts.deals import Agreement, Scope
 from flowlink.payouts.ids import CASE
 from flowlink.payouts.terms import Tier
-from flowlink.risk import service as risk
+from flowlink.risk import service as risk, watches
 from flowlink.tracking import click_lists, clickid
 from flowlink.tracking.ids import CONVERSION
 from flowlink.tracking.models import Conversion
@@ -316,3 +316,23 @@ def test_nobody_is_invited_to_withdraw_under_a_hold(
     )
 
     assert way not in read(client, "/partner/live")
+
+
+def test_a_watch_on_payout_details_does_not_speak_of_traffic(
+    client: TestClient, session: Session, world: World, now: datetime
+) -> None:
+    watches.report(
+        session,
+        partner_id=world.ada.partner_id,
+        evidence={"rule": "account"},
+        score=60,
+        now=now,
+        policy=policies.at(session, now),
+    )
+
+    page = read(client, "/partner/portal")
+
+    assert ("We look at your payout details" in page, "some of your traffic" in page) == (
+        True,
+        False,
+    )
