@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator
+from flowlink.insights import case_facts
 from flowlink.kernel import clock, ids
 from flowlink.kernel.money import Money
 from flowlink.partners import ids as partner_ids
@@ -88,7 +89,8 @@ def cases_csv(session: Db, state: CaseFilter = "") -> Response:
 def show_case(request: Request, session: Db, case_id: str) -> Response:
     """One case with its evidence, and the two answers to it."""
     shown = cases.get(session, ids.parse(CASE, case_id))
-    return page(request, "insights/case.html", shown=shown, case=shown.case)
+    facts = case_facts.shown(shown.case.trail)
+    return page(request, "insights/case.html", shown=shown, case=shown.case, facts=facts)
 
 
 @router.post("/admin/cases/{case_id}/accept")

@@ -45,6 +45,7 @@ class MapForm(BaseModel):
     status: Line
     txn_id: Line
     goal: Line
+    changed_at: Line = ""
     statuses: Paragraph = ""
     default_status: Status | Literal[""] = ""
     amount_unit: AmountUnit = AmountUnit.UNITS
@@ -233,6 +234,7 @@ def _map(form: MapForm) -> NetworkMap:
             "status": form.status,
             "txn_id": form.txn_id,
             "goal": form.goal,
+            **({networks.CHANGED_AT: form.changed_at} if form.changed_at else {}),
         },
         statuses=_words(form.statuses),
         default_status=form.default_status or None,

@@ -1,7 +1,7 @@
 """The terms that something was earned under, and who had said what: for trails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -27,11 +27,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Applied:
-    """Terms with their origins field by field. `limited_by` says what made it less, if so."""
+    """Terms with their origins field by field. `limited_by` says what made it less, if so.
+
+    `rate_bps` is the share that a sale was paid by; None where tiers pay for its parts.
+    """
 
     terms: Terms
     origins: Mapping[str, Origin]
     limited_by: str | None
+    rate_bps: int | None = None
 
 
 def of_commission(session: Session, conversion_id: UUID) -> Applied | None:
@@ -39,7 +43,8 @@ def of_commission(session: Session, conversion_id: UUID) -> Applied | None:
     commission = session.get(Commission, conversion_id)
     if commission is None:
         return None
-    return of_terms(session, commission.terms_id, limited_by=commission.limited_by)
+    found = of_terms(session, commission.terms_id, limited_by=commission.limited_by)
+    return None if found is None else replace(found, rate_bps=_rate(found.terms, commission))
 
 
 def of_terms(
@@ -62,6 +67,14 @@ def of_terms(
         whose = "group" if deal.group_id else "partner" if deal.partner_id else "everybody"
         origins[name] = Origin(whose, number, group, deal.reason, deal.in_force_at)
     return Applied(terms=terms, origins=origins, limited_by=limited_by)
+
+
+def _rate(terms: Terms, commission: Commission) -> int | None:
+    if not terms.tiers:
+        return terms.share_bps
+    if terms.marginal or commission.volume_micro is None:
+        return None
+    return terms.rate(commission.volume_micro + commission.gross_micro)
 
 
 def _deals(terms: Terms) -> Sequence[str]:

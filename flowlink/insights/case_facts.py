@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import ids
-from flowlink.kernel.errors import NotFound
+from flowlink.kernel.errors import Refused
 from flowlink.kernel.money import Money
 from flowlink.partners.models import Partner
 from flowlink.payouts import click_queries
@@ -21,9 +21,10 @@ from flowlink.tracking.rollups import LinkDayCount
 
 AROUND = timedelta(days=1)
 SHOWN = 20
+_AMOUNTS = ("amount", "share", "earned")
 
 
-class NotYourClick(NotFound):
+class NotYourClick(Refused):
     message = "This is not a click of one of your links."
     field = "click"
 
@@ -52,6 +53,27 @@ def gather(session: Session, *, partner: Partner, claim: Claim) -> dict[str, Any
     facts["sales"] = _sales(session, partner, claim)
     facts["postbacks"] = _postbacks(session, claim)
     return facts
+
+
+def shown(facts: dict[str, Any]) -> dict[str, Any]:
+    """The same for pages: moments and amounts are moments and amounts again."""
+    click = facts.get("click")
+    return facts | {
+        "click": _typed(click) if click else None,
+        "sales": [_typed(sale) for sale in facts["sales"]],
+        "postbacks": [_typed(sent) for sent in facts["postbacks"]],
+    }
+
+
+def _typed(line: dict[str, Any]) -> dict[str, Any]:
+    amounts = {name: _money(line[name]) for name in _AMOUNTS if name in line}
+    return line | amounts | {"at": datetime.fromisoformat(line["at"])}
+
+
+def _money(text: str) -> Money | None:
+    """What `str` made of an amount; None where there was none."""
+    number, _, currency = text.partition(" ")
+    return Money.parse(number, currency) if text else None
 
 
 def _click(session: Session, partner: Partner, token: str) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.insights import figures, trends, watching
@@ -101,21 +101,6 @@ def stopped(session: Session, *, partner_id: PartnerId, now: datetime) -> Sequen
     mine = session.scalars(rows).all()
     found = click_queries.stops(session, offers_shown=mine, partner_id=partner_id, now=now)
     return [Stopped(offer.name, found[offer.id]) for offer in mine if offer.id in found]
-
-
-def earned_since(session: Session, *, partner_id: PartnerId, start: date) -> Money:
-    """The partner's share of the confirmed sales from this UTC day on, and their paid clicks."""
-    at = datetime.combine(start, time.min, UTC)
-    share = (
-        select(func.sum(Commission.share_micro))
-        .join(Conversion, Conversion.id == Commission.conversion_id)
-        .where(
-            Commission.partner_id == partner_id,
-            Conversion.occurred_at >= at,
-        )
-    )
-    clicks = click_queries.earned(session, partner_id=partner_id, since=at)
-    return Money(int(session.scalar(share) or 0)) + clicks
 
 
 def sales(

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.insights import earnings, trends
+from flowlink.insights import trends
 from flowlink.kernel.money import Money
 from flowlink.partners import queries as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.partners.models import Partner
 from flowlink.payouts import queries as payouts
 from flowlink.payouts.queries import Balances, Release
-from flowlink.tracking.rollups import DayCount
+from flowlink.risk import queries as risk
 
 DAYS = 14
 TALL = 36  # of the highest bar, in the picture's own units
@@ -31,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Live:
-    """What changes while one looks."""
+    """What changes while one looks. Earned is all of it: sales, clicks, cases, partners brought."""
 
     today: Money
     month: Money
@@ -39,6 +37,7 @@ class Live:
     balances: Balances
     next_release: Release | None
     bars: Sequence[Bar]
+    on_hold: bool
     at: datetime
 
 
@@ -47,27 +46,23 @@ def counters(session: Session, *, partner_id: PartnerId, now: datetime) -> Live:
     partner = partners.get(session, partner_id)
     day = now.date()
     coming = payouts.releases(session, partner_id)
+    shown = trends.of_partner(
+        session, partner_id=partner_id, number=partner.number, now=now, days=max(DAYS, day.day)
+    )
+    earned = shown.all_earned
     return Live(
-        today=earnings.earned_since(session, partner_id=partner_id, start=day),
-        month=earnings.earned_since(session, partner_id=partner_id, start=day.replace(day=1)),
-        clicks=_clicks(session, partner, day),
+        today=Money(earned[-1]),
+        month=Money(sum(earned[-day.day :])),
+        clicks=shown.clicks.values["valid"][-1],
         balances=payouts.balances(session, partner_id),
         next_release=coming[0] if coming else None,
-        bars=_bars(session, partner, now),
+        bars=_bars(shown.earned.days[-DAYS:], earned[-DAYS:]),
+        on_hold=bool(risk.holds_of(session, partner_id)),
         at=now,
     )
 
 
-def _clicks(session: Session, partner: Partner, day: date) -> int:
-    mine = DayCount.partner == partner.number, DayCount.day == day
-    return session.scalar(select(DayCount.valid).where(*mine)) or 0
-
-
-def _bars(session: Session, partner: Partner, now: datetime) -> Sequence[Bar]:
-    shown = trends.of_partner(
-        session, partner_id=partner.id, number=partner.number, now=now, days=DAYS
-    )
-    values = shown.earned.values["earned"]
+def _bars(days: Sequence[date], values: Sequence[int]) -> Sequence[Bar]:
     most = max(*values, 1)
-    pairs = zip(shown.earned.days, values, strict=True)
+    pairs = zip(days, values, strict=True)
     return [Bar(day, Money(micro), max(micro * TALL // most, 1)) for day, micro in pairs]

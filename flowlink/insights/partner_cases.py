@@ -125,7 +125,7 @@ def show_case(request: Request, session: Db, partner_id: CurrentPartner, case_id
     found = cases.get(session, ids.parse(CASE, case_id)).case
     if found.partner_id != partner_id:
         raise UnknownCase
-    return page(request, "insights/my_case.html", case=found)
+    return page(request, "insights/my_case.html", case=found, facts=case_facts.shown(found.trail))
 
 
 @router.post("/partners/cases/{case_id}/withdraw")

@@ -14,7 +14,7 @@ from flowlink.partners import letters, onboarding, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.partners.onboarding_models import TermsText
-from flowlink.payouts import cases, queries as payouts
+from flowlink.payouts import cases, queries as payouts, tax
 from flowlink.payouts.case_models import CaseState
 from flowlink.risk import queries as risk
 from flowlink.risk.models import Hold
@@ -39,7 +39,7 @@ class LinkLine:
 
 @dataclass(frozen=True)
 class Portal:
-    """The first page after signing in."""
+    """The first page after signing in. `needs_details`: invoices of what they asked for wait."""
 
     partner: Partner
     email: str
@@ -52,6 +52,7 @@ class Portal:
     offers: Sequence[Offer]
     offer: tracking.CurrentOffer | None
     has_method: bool
+    needs_details: bool
     stopped: Sequence[earnings.Stopped]
     reasons: Sequence[Why]
     terms: TermsText | None
@@ -68,6 +69,7 @@ class Portal:
 def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
     """Everything on the portal, read at one moment."""
     partner = partners.get(session, partner_id)
+    has_method = bool(payouts.methods(session, partner_id))
     return Portal(
         partner=partner,
         email=partners.email_of(session, partner_id),
@@ -79,7 +81,8 @@ def portal(session: Session, *, partner_id: PartnerId, now: datetime) -> Portal:
         watches=watching.of_partner(session, partner_id),
         offers=_offers(session, now),
         offer=tracking.current_offer(session, now),
-        has_method=bool(payouts.methods(session, partner_id)),
+        has_method=has_method,
+        needs_details=has_method and not _on_paper(session, partner_id),
         stopped=earnings.stopped(session, partner_id=partner_id, now=now),
         reasons=reasons.of_partner(session, partner=partner, now=now),
         terms=onboarding.current(session, now),
@@ -126,6 +129,12 @@ def links(
         LinkLine(link, offer, service.address(session, link), int(month), int(day))
         for link, offer, month, day in session.execute(rows)
     ]
+
+
+def _on_paper(session: Session, partner_id: PartnerId) -> bool:
+    """Whether their invoices can be written."""
+    profile = tax.current(session, partner_id)
+    return profile is not None and profile.mandate == tax.MANDATE
 
 
 def _offers(session: Session, now: datetime) -> Sequence[Offer]:

@@ -7,16 +7,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from flowlink.kernel import ids
 from flowlink.kernel.money import Money
+from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import ids as payout_ids
+from flowlink.payouts import ids as payout_ids, queries as payouts
 from flowlink.payouts.case_models import Dispute, DisputeState
 from flowlink.payouts.models import Accrual, AccrualZero, Commission, State, Withdrawal
 from flowlink.tracking.ids import CONVERSION
-from flowlink.tracking.models import Conversion, Status
+from flowlink.tracking.models import Conversion, ConversionRevision, Status
 from flowlink.tracking.rollups import DayCount
 
 RECENT = timedelta(days=30)
@@ -39,13 +40,21 @@ def of_partner(session: Session, *, partner: Partner, now: datetime) -> Sequence
     """Everything of the last 30 days that a partner may wonder about, the gravest first."""
     since = now - RECENT
     found = [
+        *_debt(session, partner),
         *_disputes(session, partner),
         *_withdrawals(session, partner, since),
         *_sales(session, partner, since),
+        *_reduced(session, partner, since),
         *_limited(session, partner, since),
         *_clicks(session, partner, since),
     ]
     return found[:SHOWN]
+
+
+def _debt(session: Session, partner: Partner) -> Iterator[Why]:
+    debt = payouts.balances(session, PartnerId(partner.id)).debt
+    if debt:
+        yield Why("debt", 1, debt, href="/partners/earnings/lines?account=debt")
 
 
 def _disputes(session: Session, partner: Partner) -> Iterator[Why]:
@@ -88,6 +97,35 @@ def _sales(session: Session, partner: Partner, since: datetime) -> Iterator[Why]
             Conversion.updated_at == at,
         )
         yield Why(str(status), count, at=at, href=_trail(session.scalar(latest.limit(1))))
+
+
+def _reduced(session: Session, partner: Partner, since: datetime) -> Iterator[Why]:
+    """Sales that still stand, for less than was once confirmed."""
+    before, after = aliased(ConversionRevision), aliased(ConversionRevision)
+    less = (
+        select(after.revision)
+        .join(before, before.conversion_id == after.conversion_id)
+        .where(
+            after.conversion_id == Conversion.id,
+            after.revision == before.revision + 1,
+            before.status == Status.APPROVED,
+            after.amount_micro < before.amount_micro,
+            after.at >= since,
+        )
+    )
+    rows = (
+        select(Conversion.id)
+        .where(
+            Conversion.partner_id == partner.id,
+            Conversion.status == Status.APPROVED,
+            Conversion.updated_at >= since,
+            less.correlate(Conversion).exists(),
+        )
+        .order_by(Conversion.updated_at.desc())
+    )
+    found = session.scalars(rows).all()
+    if found:
+        yield Why("reduced", len(found), href=_trail(found[0]))
 
 
 def _limited(session: Session, partner: Partner, since: datetime) -> Iterator[Why]:

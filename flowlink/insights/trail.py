@@ -18,6 +18,7 @@ from flowlink.kernel.errors import Invalid, NotFound
 from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.queries import EntryView
+from flowlink.ledger.service import Code
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.payouts import click_queries, dispute_queries, queries as payouts, waiting
@@ -45,7 +46,10 @@ class NoTrail(NotFound):
 
 @dataclass(frozen=True)
 class ConversionTrail:
-    """A sale from its click to its payout. `later` are the withdrawals since it was credited."""
+    """A sale from its click to its payout. `later` are the withdrawals since it was credited.
+
+    `repaid` is what of its commission went into an earlier debt.
+    """
 
     known: tracking.Trail
     clicked_at: datetime | None
@@ -53,15 +57,16 @@ class ConversionTrail:
     later: Sequence[payouts.WithdrawalLine]
     applied: Applied | None
     disputes: Sequence[Dispute]
+    repaid: Money
 
 
 @dataclass(frozen=True)
 class ClickTrail:
     """A click and the sales it led to, mostly none. `click` is missing while its row is late.
 
-    `terms` are those of its moment; `pays` says whether they paid for clicks, `money` what came of
-    it. `unbooked` are postbacks that name the click and made no sale; `held` is why the partner's
-    money is held now.
+    `terms` are those of its moment; `pays` says whether they paid for clicks, `price` how much
+    this partner was promised, `money` what came of it. `unbooked` are postbacks that name the
+    click and made no sale; `held` is why the partner's money is held now.
     """
 
     token: str
@@ -76,6 +81,7 @@ class ClickTrail:
     money: ClickMoney | None
     held: str | None
     watch: Watch | None
+    price: Money | None
 
     @property
     def pays(self) -> bool:
@@ -188,15 +194,23 @@ def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionT
         raise NoTrail
     money = payouts.trail(session, key)
     number = known.conversion.click_id
-    credited = [step.posted_at for step in money.steps if step.entry_id] if money else []
+    credited = [step for step in money.steps if step.entry_id] if money else []
     return ConversionTrail(
         known=known,
         clicked_at=None if number is None else clickid.at(number),
         money=money,
-        later=_later(session, partner, credited[-1] if credited else None),
+        later=_later(session, partner, credited[-1].posted_at if credited else None),
         applied=applied.of_commission(session, key),
         disputes=dispute_queries.of_conversion(session, key),
+        repaid=_repaid(session, credited, known.conversion.currency),
     )
+
+
+def _repaid(session: Session, steps: Sequence[payouts.CommissionStep], currency: str) -> Money:
+    entries = [ledger.entry(session, step.entry_id) for step in steps if step.entry_id]
+    lines = [line for entry in entries for line in entry.transfers]
+    repaid = sum(line.amount.micro for line in lines if line.code is Code.DEBT_REPAID)
+    return Money(repaid, currency)
 
 
 def _of_accrual(session: Session, partner: Partner, where: ColumnElement[bool]) -> AccrualTrail:
@@ -270,7 +284,9 @@ def _of_click(session: Session, partner: Partner, token: str) -> ClickTrail:
         raise NoTrail
     link, at = _link(session, ref), clickid.at(ref.number)
     sales = select(Conversion).where(Conversion.click_id == ref.number).order_by(Conversion.id)
-    holds = risk.holds_of(session, PartnerId(partner.id))
+    partner_id = PartnerId(partner.id)
+    holds = risk.holds_of(session, partner_id)
+    terms = offers.in_force(session, offer_id=OfferId(link.offer_id), at=at) if link else None
     return ClickTrail(
         token=token,
         at=at,
@@ -278,12 +294,13 @@ def _of_click(session: Session, partner: Partner, token: str) -> ClickTrail:
         archived=click_lists.is_archived(session, at=at),
         link=link,
         offer=session.get_one(Offer, link.offer_id) if link else None,
-        terms=offers.in_force(session, offer_id=OfferId(link.offer_id), at=at) if link else None,
+        terms=terms,
         sales=session.scalars(sales).all(),
         unbooked=click_lists.unbooked(session, token=token, at=at),
         money=click_queries.click_money(session, partner_id=partner.id, number=ref.number),
         held=holds[0].reason if holds else None,
         watch=waiting.watch_of(session, partner_id=partner.id, number=ref.number),
+        price=click_queries.price_of(session, partner_id, terms, at=at) if terms else None,
     )
 
 

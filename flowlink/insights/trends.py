@@ -24,6 +24,7 @@ from flowlink.insights.figures import ASSIGNMENT_STATES
 from flowlink.kernel.models import JobRun
 from flowlink.kernel.money import MICRO_PER_CENT, Money
 from flowlink.partners.models import Partner
+from flowlink.payouts.case_models import Case, Reward
 from flowlink.payouts.models import Accrual, Commission, State, Withdrawal
 from flowlink.risk.models import Hold
 from flowlink.tracking.models import Conversion, Postback, Result, Status
@@ -69,10 +70,21 @@ class Trends:
 
 @dataclass(frozen=True)
 class PartnerTrends:
-    """The charts of one partner's earnings. Money is in millionths of a euro."""
+    """The charts of one partner's earnings. Money is in millionths of a euro.
+
+    `beside` is what accepted cases brought on the day of the decision, and partners whom they
+    brought on the day on which those earned it.
+    """
 
     clicks: Series
     earned: Series
+    beside: Series
+
+    @property
+    def all_earned(self) -> Sequence[int]:
+        """Day by day, whatever it came from."""
+        both = zip(self.earned.values["earned"], self.beside.values["beside"], strict=True)
+        return [earned + beside for earned, beside in both]
 
 
 def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
@@ -120,7 +132,28 @@ def of_partner(
     return PartnerTrends(
         clicks=_clicks(session, span, DayCount.partner == number),
         earned=Series(span, {"earned": [shares + paid for shares, paid in both]}),
+        beside=_beside(session, partner_id, span, start),
     )
+
+
+def _beside(session: Session, partner_id: Any, span: Sequence[date], start: datetime) -> Series:
+    granted, brought = func.sum(Case.granted_micro), func.sum(Reward.amount_micro)
+    decided = _daily(Case.decided_at, start, literal("cases"), granted).where(
+        Case.partner_id == partner_id, Case.granted_micro.is_not(None)
+    )
+    sales = (
+        _daily(Conversion.occurred_at, start, literal("sales"), brought)
+        .join(Reward, Reward.conversion_id == Conversion.id)
+        .where(Reward.referrer_id == partner_id)
+    )
+    clicks = (
+        _daily(Accrual.hour, start, literal("clicks"), brought)
+        .join(Reward, Reward.accrual_id == Accrual.id)
+        .where(Reward.referrer_id == partner_id)
+    )
+    names = ["cases", "sales", "clicks"]
+    found = _series(session, union_all(decided, sales, clicks), span, names)
+    return Series(span, {"beside": [sum(day) for day in zip(*found.values.values(), strict=True)]})
 
 
 HEADER = [

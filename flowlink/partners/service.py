@@ -38,6 +38,11 @@ class BadHandle(Invalid):
     field = "handle"
 
 
+class HandleReserved(Invalid):
+    message = "This handle is reserved. Please choose another one."
+    field = "handle"
+
+
 class HandleTaken(Refused):
     message = "This handle is taken."
     field = "handle"
@@ -126,11 +131,11 @@ def choose_handle(
 
     The leaderboard shows it only with `consent`, else the opaque name too.
 
-    :raises BadHandle: :raises HandleTaken:
+    :raises BadHandle: :raises HandleReserved: :raises HandleTaken:
     """
     wanted = handle.strip().lower()
-    if wanted and not _may_be_handle(wanted):
-        raise BadHandle
+    if wanted:
+        _check_handle(wanted)
     db.advisory_lock(session, f"partner-handle:{wanted}")
     taken = select(Partner.id).where(Partner.handle == wanted, Partner.id != partner_id)
     if session.scalar(taken) is not None:
@@ -141,9 +146,12 @@ def choose_handle(
     return partner
 
 
-def _may_be_handle(wanted: str) -> bool:
-    looks_opaque = wanted.startswith("partner-")
-    return HANDLE.fullmatch(wanted) is not None and wanted not in RESERVED and not looks_opaque
+def _check_handle(wanted: str) -> None:
+    """Nobody looks like one of us, or like another partner's opaque name."""
+    if HANDLE.fullmatch(wanted) is None:
+        raise BadHandle
+    if wanted in RESERVED or wanted.startswith("partner-"):
+        raise HandleReserved
 
 
 def _create(

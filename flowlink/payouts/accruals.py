@@ -7,7 +7,7 @@ refused: money that comes into a budget later pays later clicks.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from flowlink.payouts.screening import Room
 from flowlink.payouts.terms import Terms as Agreement
 from flowlink.payouts.waiting_models import Waiting
 from flowlink.risk import watches
-from flowlink.tracking import budgets, offers, payable
+from flowlink.tracking import budgets, payable
 from flowlink.tracking.ids import OFFER
 from flowlink.tracking.models import Mode, OfferVersion
 from flowlink.tracking.offers import Terms
@@ -185,14 +185,9 @@ def _drafts(
 def draft_of(
     version: OfferVersion, agreement: Agreement, partner_id: PartnerId, sequence: int
 ) -> Draft:
-    """An accrual under these terms, without clicks yet.
-
-    Where more was agreed with this partner than the offer says, that counts.
-    """
-    terms = offers.terms_of(version)
+    """An accrual under these terms, without clicks yet."""
+    terms = screening.terms_for(version, agreement)
     assert agreement.cpc_micro is not None, "a cpc version has a price, the database says so"
-    if agreement.cap_day_micro is not None:
-        terms = replace(terms, cap_partner_daily=Money(agreement.cap_day_micro))
     return Draft(version, terms, agreement, Money(agreement.cpc_micro), partner_id, sequence)
 
 

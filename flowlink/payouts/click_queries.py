@@ -8,16 +8,19 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
+from flowlink.kernel import policy as policies
 from flowlink.kernel.errors import NotFound
 from flowlink.kernel.money import Money
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
 from flowlink.payouts import screening
+from flowlink.payouts.agreed import Agreed
 from flowlink.payouts.models import Accrual, AccrualZero, ClickHour, Zero
 from flowlink.payouts.screening import Room
+from flowlink.payouts.terms import Terms as Agreement
 from flowlink.payouts.waiting_models import Waiting
-from flowlink.tracking import budgets, clickid, offers, payable
-from flowlink.tracking.models import Offer
+from flowlink.tracking import budgets, clickid, payable
+from flowlink.tracking.models import Offer, OfferVersion
 from flowlink.tracking.rollups import HourCount
 
 DAY = timedelta(days=1)
@@ -145,9 +148,9 @@ def stops(
 
     Clicks of the hour that is not over are not in it yet.
     """
-    paying = [offer for offer in offers_shown if offer.cpc_micro is not None]
-    keys = [offer.id for offer in paying]
+    keys = [offer.id for offer in offers_shown if offer.cpc_micro is not None]
     totals, days = spent(session, keys), spent_on(session, keys, now.date())
+    promised = _promised(session, keys, partner_id, now)
     found: dict[UUID, Zero] = {}
     for offer_id, left in budgets.left(session, keys).items():
         room = Room(budget=left, total=totals.get(offer_id, Money.zero()))
@@ -155,15 +158,43 @@ def stops(
             if key == offer_id:
                 room.day += amount
                 room.partner_day[spender] = amount
-        offer = next(each for each in paying if each.id == offer_id)
-        zero = _stop(offer, room, partner_id, now)
+        zero = _stop(promised[offer_id], room, partner_id, now)
         if zero is not None:
             found[offer_id] = zero
     return found
 
 
-def _stop(offer: Offer, room: Room, partner_id: PartnerId, now: datetime) -> Zero | None:
-    terms, price = offers.terms_of(offer), Money(offer.cpc_micro or 0)
+def price_of(
+    session: Session, partner_id: PartnerId, version: OfferVersion, *, at: datetime
+) -> Money | None:
+    """What a click of this partner was promised at that moment; None where clicks earn nothing."""
+    book = Agreed(session, partner_ids=[partner_id], offer_ids=[version.offer_id])
+    policy = policies.at(session, at)
+    terms = book.click_terms(partner_id=partner_id, version=version, at=at, policy=policy)
+    return None if terms.cpc_micro is None else Money(terms.cpc_micro)
+
+
+def _promised(
+    session: Session, offer_ids: Collection[UUID], partner_id: PartnerId, now: datetime
+) -> dict[UUID, tuple[OfferVersion, Agreement]]:
+    """What these offers say now, and what this partner is promised on them."""
+    book = Agreed(session, partner_ids=[partner_id], offer_ids=offer_ids)
+    policy = policies.at(session, now)
+    found = {}
+    for offer_id, versions in payable.versions(session, offer_ids).items():
+        version = payable.in_force(versions, now)
+        found[offer_id] = (
+            version,
+            book.click_terms(partner_id=partner_id, version=version, at=now, policy=policy),
+        )
+    return found
+
+
+def _stop(
+    promised: tuple[OfferVersion, Agreement], room: Room, partner_id: PartnerId, now: datetime
+) -> Zero | None:
+    version, agreement = promised
+    terms, price = screening.terms_for(version, agreement), Money(agreement.cpc_micro or 0)
     limits = room.limits(terms, partner_id)
     too_little = next((reason for reason, left in limits if left < price), None)
     return screening.not_running(terms, now) or too_little
@@ -211,14 +242,6 @@ def click_money(session: Session, *, partner_id: UUID, number: int) -> ClickMone
         return ClickMoney(accrual(session, Accrual.id == row.accrual_id), Zero(row.reason))
     found = _lines(session, _accruals().where(*mine, Accrual.click_ids.contains([number])))
     return ClickMoney(found[0], None) if found else None
-
-
-def earned(session: Session, *, partner_id: UUID, since: datetime) -> Money:
-    """What clicks from then on have earned a partner, reserve included."""
-    total = select(func.sum(Accrual.amount_micro)).where(
-        Accrual.partner_id == partner_id, Accrual.hour >= since
-    )
-    return Money(int(session.scalar(total) or 0))
 
 
 def _accruals() -> Select[Accrual, str]:

@@ -5,13 +5,15 @@ its caps and its budget. A click that risk watches is neither paid nor refused (
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from flowlink.kernel.money import Money
 from flowlink.payouts.models import Zero
-from flowlink.tracking.models import Reason
+from flowlink.payouts.terms import Terms as Agreement
+from flowlink.tracking import offers
+from flowlink.tracking.models import OfferVersion, Reason
 from flowlink.tracking.offers import Terms
 from flowlink.tracking.payable import ClickFact
 
@@ -51,6 +53,14 @@ class Room:
         """A day's caps begin anew."""
         self.day = Money.zero()
         self.partner_day.clear()
+
+
+def terms_for(version: OfferVersion, agreement: Agreement) -> Terms:
+    """A version's terms for one partner: where more was agreed with them, that counts."""
+    terms = offers.terms_of(version)
+    if agreement.cap_day_micro is None:
+        return terms
+    return replace(terms, cap_partner_daily=Money(agreement.cap_day_micro))
 
 
 def counts(click: ClickFact) -> bool:

@@ -32,6 +32,11 @@ class OnHold(Refused):
     message = "Your earnings are being reviewed. We wrote to you about why: %(reason)s"
 
 
+class FormSentBefore(Refused):
+    message = "This form was sent before, for %(amount)s. Please open the page again."
+    field = "amount"
+
+
 class NotActive(Forbidden):
     message = "Your partner account is not open."
 
@@ -52,6 +57,7 @@ def request_withdrawal(
 
     The same `once` again, as when a form is sent twice, returns the withdrawal it made before.
 
+    :raises FormSentBefore: it was for another amount.
     :raises BadAmount: not whole cents. :raises BelowMinimum: less than `policy.payout_min`.
     :raises NotActive: the partner waits for approval, or is closed.
     :raises OnHold: read under the lock that placing a hold takes.
@@ -64,7 +70,7 @@ def request_withdrawal(
     if partner.status != PartnerStatus.ACTIVE:
         raise NotActive
     purse = purses.locked(session, partner_id=partner_id, currency=amount.currency)
-    if (made_before := _made_before(session, partner_id, once)) is not None:
+    if (made_before := _made_before(session, partner_id, once, amount)) is not None:
         return made_before
     if purse.hold is not None:
         raise OnHold(reason=purse.hold.reason)
@@ -138,8 +144,13 @@ def _set_aside(
         withdrawals.move(session, withdrawal, State.APPROVED, actor=POLICY, now=now)
 
 
-def _made_before(session: Session, partner_id: PartnerId, once: str) -> Withdrawal | None:
+def _made_before(
+    session: Session, partner_id: PartnerId, once: str, amount: Money
+) -> Withdrawal | None:
     if not once:
         return None
     mine = Withdrawal.partner_id == partner_id, Withdrawal.once == once[:ONCE_MAX]
-    return session.scalars(select(Withdrawal).where(*mine)).one_or_none()
+    found = session.scalars(select(Withdrawal).where(*mine)).one_or_none()
+    if found is not None and found.amount != amount:
+        raise FormSentBefore(amount=found.amount)
+    return found

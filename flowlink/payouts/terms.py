@@ -67,9 +67,10 @@ class Terms:
             return amount.share(self.share_bps)
         if self.marginal:
             return self._marginal(amount, volume_micro)
-        return amount.share(self._rate(volume_micro + amount.micro))
+        return amount.share(self.rate(volume_micro + amount.micro))
 
-    def _rate(self, reached_micro: int) -> int:
+    def rate(self, reached_micro: int) -> int:
+        """The share of a sale with which the month comes to so much, where tiers pay whole."""
         rates = [self.share_bps]
         rates += [tier.share_bps for tier in self.tiers if tier.from_micro <= reached_micro]
         return rates[-1]

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
@@ -15,12 +16,16 @@ from python_multipart.multipart import Field as FormField
 
 from flowlink.kernel.money import MICRO, Money
 from flowlink.tracking.models import AmountUnit, Network, Status
-from flowlink.tracking.networks import CURRENCIES
+from flowlink.tracking.networks import CHANGED_AT, CURRENCIES
 
 ABSURD = Money(100_000 * MICRO)
 _AMOUNT = re.compile(r"[+-]?[0-9]{1,12}(?:[.,][0-9]{1,12})?")
+# A zone whose plus was sent as it is, and so means a blank.
+_LOST_PLUS = re.compile(r"([:.][0-9]+) ([0-9]{2}:?[0-9]{2})$")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}")  # 1,234 may be either number: ask a person
 _LONGEST = {"subid": 300, "txn_id": 200, "goal": 100, "status": 64, "amount": 40, "currency": 8}
+_LONGEST |= {CHANGED_AT: 40}
+_SECONDS, _MILLISECONDS = re.compile("[0-9]{10}"), re.compile("[0-9]{13}")
 _HIDDEN = "***"
 # A query that hides nothing: no escapes, no blanks, nothing beyond ASCII.
 _PLAIN = re.compile(r"[!-$&-*,-~]*")
@@ -42,13 +47,17 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the network says: of which click, which event, what it is worth and how it stands."""
+    """What the network says: of which click, which event, what it is worth and how it stands.
+
+    `changed_at` is of which moment that is, where its map has a field for it.
+    """
 
     subid: str
     txn_id: str | None
     goal: str
     status: Status
     amount: Money | None
+    changed_at: datetime | None = None
 
 
 def fields_of(query: str, content_type: str, body: bytes) -> dict[str, list[str]]:
@@ -112,6 +121,7 @@ class Reader:
             goal=values["goal"],
             status=status,
             amount=_amount(values["amount"], self._unit),
+            changed_at=_moment(values.get(CHANGED_AT, "")),
         )
 
     def _status(self, word: str) -> Status:
@@ -151,6 +161,19 @@ def _amount(text: str, unit: AmountUnit) -> Money | None:
     if number > ABSURD.decimal():
         raise Unreadable("absurd_amount")
     return Money.exact(number)
+
+
+def _moment(text: str) -> datetime | None:
+    """ISO 8601, UTC where it names no zone; or seconds or milliseconds since 1970."""
+    if not text:
+        return None
+    if _SECONDS.fullmatch(text) or _MILLISECONDS.fullmatch(text):
+        return datetime.fromtimestamp(int(text[:10]), UTC)
+    try:
+        found = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
+    except ValueError:
+        raise Unreadable(f"unreadable_{CHANGED_AT}") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _body_pairs(content_type: str, body: bytes) -> list[tuple[str, str]]:

@@ -21,13 +21,13 @@ _INSERT = text("""
 WITH begun AS (
 INSERT INTO tracking_conversion (id, network_id, dedupe_key, txn_id, goal, click_id, link_id,
   partner_id, offer_id, offer_version, share_bps, status, amount_micro, currency, revision,
-  occurred_at, updated_at)
+  occurred_at, changed_at, updated_at)
 SELECT id, network_id, dedupe_key, txn_id, goal, click_id, link_id, partner_id, offer_id,
-  offer_version, share_bps, status, amount_micro, 'EUR', revision, occurred_at, :now
+  offer_version, share_bps, status, amount_micro, 'EUR', revision, occurred_at, changed_at, :now
 FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, network_id uuid, dedupe_key text,
   txn_id text, goal text, click_id bigint, link_id uuid, partner_id uuid, offer_id uuid,
   offer_version int, share_bps int, status text, amount_micro bigint, revision int,
-  occurred_at timestamptz))
+  occurred_at timestamptz, changed_at timestamptz))
 INSERT INTO tracking_conversion_revision (conversion_id, revision, status, amount_micro, at)
 SELECT id, revision, status, amount_micro, :now FROM json_to_recordset(CAST(:steps AS json))
   AS new (id uuid, revision int, status text, amount_micro bigint)
@@ -59,6 +59,7 @@ class Known:
     revision: int
     occurred_at: datetime
     said_micro: int | None = None
+    changed_at: datetime | None = None
 
 
 class Book:
@@ -87,19 +88,36 @@ class Book:
             row.revision, row.updated_at = known.revision, now
             row.status, row.amount_micro, row.said_micro = known.status, known.amount_micro, None
 
+    def date(self, known: Known, changed_at: datetime) -> None:
+        """What is known stands by a word of this moment."""
+        known.changed_at = changed_at
+        row = self._rows.get(known.key)
+        if row is not None:
+            row.changed_at = known.changed_at
+
     def newest(
         self, network_id: UUID, owner: Attribution, goal: str, amount_micro: int | None
     ) -> Known | None:
         """The latest payment for the click and goal, of this amount if one is given."""
         found = [
             one
-            for one in self.known.values()
-            if (one.network_id, one.goal) == (network_id, goal)
-            and _same_click(one, owner)
-            and amount_micro in {None, one.amount_micro}
+            for one in self._payments(network_id, owner, goal)
+            if amount_micro in {None, one.amount_micro}
         ]
         # Of two at the same moment the one that was written later is newer.
         return max(reversed(found), key=lambda one: one.occurred_at, default=None)
+
+    def has_begun(self, network_id: UUID, owner: Attribution, goal: str) -> bool:
+        """Whether one payment for the click and goal is known that was not rejected."""
+        found = self._payments(network_id, owner, goal)
+        return any(one.status != Status.REJECTED for one in found)
+
+    def _payments(self, network_id: UUID, owner: Attribution, goal: str) -> list[Known]:
+        return [
+            one
+            for one in self.known.values()
+            if (one.network_id, one.goal) == (network_id, goal) and _same_click(one, owner)
+        ]
 
     def _keep(self, known: Known) -> None:
         self.revisions.append((known, known.revision, known.status, known.amount_micro))
@@ -174,6 +192,7 @@ def _rows(new: Sequence[Known]) -> list[dict[str, object]]:
             "amount_micro": one.amount_micro,
             "revision": one.revision,
             "occurred_at": one.occurred_at.isoformat(),
+            "changed_at": one.changed_at.isoformat() if one.changed_at else None,
         }
         for one in new
     ]
@@ -201,6 +220,7 @@ def _known(row: Conversion) -> Known:
         revision=row.revision,
         occurred_at=row.occurred_at,
         said_micro=row.said_micro,
+        changed_at=row.changed_at,
     )
 
 

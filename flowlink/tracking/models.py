@@ -214,6 +214,7 @@ class Conversion(Base):
     """What we believe of one sale; every change of mind is a revision.
 
     `said_micro`: the amount that its network said last, where a person has set another one since.
+    `changed_at`: of which moment the network's latest word is, where it says so.
     """
 
     __tablename__ = "tracking_conversion"
@@ -239,6 +240,7 @@ class Conversion(Base):
     status: Mapped[Status] = mapped_column(Text)
     amount_micro: Mapped[int] = mapped_column(BigInteger)
     said_micro: Mapped[int | None] = mapped_column(BigInteger)
+    changed_at: Mapped[datetime | None]
     currency: Mapped[str] = mapped_column(Text)
     revision: Mapped[int]
     occurred_at: Mapped[datetime] = mapped_column(index=True)

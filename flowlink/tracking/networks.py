@@ -27,6 +27,8 @@ CURRENCIES = frozenset({"EUR"})
 FIELDS: Mapping[str, str] = {
     name: name for name in ("subid", "amount", "currency", "status", "txn_id", "goal")
 }
+# Where a network says of which moment its word is; none has it unless its map says so.
+CHANGED_AT = "changed_at"
 STATUSES: Mapping[str, str] = {status.value: status.value for status in Status} | {
     "lead": "pending",
     "hold": "pending",
@@ -197,7 +199,8 @@ def url_of(network: Network) -> str:
     own = presets.places(network.preset)
     places = [
         f"{quote_plus(network.fields[name])}={own[name] if own else f'{{{name}}}'}"
-        for name in FIELDS
+        for name in (*FIELDS, CHANGED_AT)
+        if name in network.fields
         if own is None or name in own
     ]
     head = f"network={quote_plus(network.name)}&key={quote_plus(key_of(network))}"
@@ -233,10 +236,10 @@ def checked_key(session: Session, given: str | None) -> str:
 
 def checked_fields(given: Mapping[str, str]) -> dict[str, str]:
     """Our name -> the network's, whichever way round it was written."""
-    fields = dict(FIELDS)
+    fields, known = dict(FIELDS), {*FIELDS, CHANGED_AT}
     for left, right in given.items():
-        ours, theirs = (left, right) if left in FIELDS else (right, left)
-        if ours not in FIELDS:
+        ours, theirs = (left, right) if left in known else (right, left)
+        if ours not in known:
             raise BadField(name=ours)
         fields[ours] = parameter(theirs)
     if len(set(fields.values())) < len(fields):

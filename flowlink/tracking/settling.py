@@ -125,7 +125,7 @@ def look(session: Session, told: Told) -> tuple[Understood, Conversion | None, S
     book = _open(session, [one], locked=False)
     known = _meant(book, one)
     found = session.get(Conversion, known.id) if known is not None and known.id else None
-    return one, found, _step(one, known)
+    return one, found, _step(book, one, known)
 
 
 def _understand(session: Session, told: Sequence[Told]) -> list[Understood]:
@@ -174,7 +174,7 @@ def _open(session: Session, understood: Sequence[Understood], *, locked: bool = 
     others = [
         conversion_store.payments(one.told.network.id, one.owner)
         for one in understood
-        if one.nameless_return and one.owner is not None
+        if one.owner is not None and (one.nameless_return or _is_old(one))
     ]
     return conversion_store.open_book(session, keys=keys, others=others, locked=locked)
 
@@ -208,12 +208,15 @@ def _settle(
     book: Book, promised: _Promised, one: Understood, now: datetime
 ) -> tuple[Step, Known | None, int | None]:
     known = _meant(book, one)
-    step = _step(one, known)
+    step = _step(book, one, known)
     if step.result == Result.OK:
         if known is None:
             known = book.add(_begun(promised, one, step, now))
         else:
             book.move(known, step, now)
+    counts = step.result == Result.OK or step.reason == lifecycle.ALREADY_KNOWN
+    if known is not None and counts and (changed_at := _changed_at(one)) is not None:
+        book.date(known, changed_at)
     return step, known, known.revision if known else None
 
 
@@ -227,21 +230,40 @@ def _meant(book: Book, one: Understood) -> Known | None:
     return book.newest(one.told.network.id, one.owner, claim.goal, amount)
 
 
-def _step(one: Understood, known: Known | None) -> Step:
+def _is_old(one: Understood) -> bool:
+    """Whether its click is older than the network looks back."""
+    number = one.owner.number if one.owner else None
+    return number is not None and clickid.at(number) < one.told.at - one.told.network.lookback
+
+
+def _is_rebill(book: Book, one: Understood) -> bool:
+    """Whether its network has had a sale of the same click and goal: that one was in time."""
+    assert one.owner is not None, "only a click has payments"
+    return book.has_begun(one.told.network.id, one.owner, one.told.claim.goal)
+
+
+def _step(book: Book, one: Understood, known: Known | None) -> Step:
     claim = one.told.claim
     amount = None if claim.amount is None else claim.amount.micro
     if known is not None:
-        state = State(known.status, known.amount_micro, known.said_micro)
-        return lifecycle.decide(state, status=claim.status, amount_micro=amount)
+        state = State(known.status, known.amount_micro, known.said_micro, known.changed_at)
+        said_at = _changed_at(one)
+        return lifecycle.decide(state, status=claim.status, amount_micro=amount, changed_at=said_at)
     nothing = (claim.status, 0)
     if one.owner is None:
         return Step(Result.ORPHAN, one.reason, *nothing)
     if one.nameless_return:
         return Step(Result.QUARANTINED, NOTHING_TO_TAKE_BACK, *nothing)
-    number = one.owner.number
-    if number is not None and clickid.at(number) < one.told.at - one.told.network.lookback:
+    if _is_old(one) and not _is_rebill(book, one):
         return Step(Result.QUARANTINED, "outside_lookback", *nothing)
     return lifecycle.decide(None, status=claim.status, amount_micro=amount)
+
+
+def _changed_at(one: Understood) -> datetime | None:
+    """Of which moment the word is, as far as the network says. Nobody knows what is to come: a
+    clock that is ahead must not outdate all that follows."""
+    said = one.told.claim.changed_at
+    return None if said is None else min(said, one.told.at)
 
 
 def _begun(promised: _Promised, one: Understood, step: Step, now: datetime) -> Known:

@@ -119,7 +119,7 @@ def test_a_sale_taken_back_takes_its_money_back(live: Live) -> None:
 
     eventually(lambda: "gone" if balance(ada)["available"] == "0.00" else None)
     assert balance(ada)["reserved"] == "0.00"
-    assert "took this sale back" in ada.read(
+    assert "This sale was taken back" in ada.read(
         re.findall(r"/partners/trail/cnv_\w+", ada.read("/partners/sales"))[0]
     )
     with db.read() as session:

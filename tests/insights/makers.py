@@ -33,10 +33,15 @@ class World:
 
 
 def make_world(
-    session: Session, *, now: datetime, amount: str = "100.00", status: str = "approved"
+    session: Session,
+    *,
+    now: datetime,
+    amount: str = "100.00",
+    status: str = "approved",
+    ada: Person | None = None,
 ) -> World:
     """One click that led to one sale, reported by its network and posted."""
-    ada = make_partner(session)
+    ada = ada or make_partner(session)
     made = make_shop(session, now=now)
     link = tracking.create_link(session, partner_id=ada.partner_id, now=now)
     shop = Shop(ada.partner_id, link, made.key)

@@ -110,6 +110,19 @@ def test_a_network_is_changed_by_form(
     assert session.scalar(text(audited)) == "90"
 
 
+def test_the_time_of_a_change_is_mapped_and_taken_off_again(
+    client: TestClient, session: Session, operator: Person
+) -> None:
+    done = (303, "/admin/networks/direct")
+
+    assert send(client, "/admin/networks/direct/edit", **FORM, changed_at="ts") == done
+    assert networks.named(session, "direct").fields["changed_at"] == "ts"
+    assert 'value="ts"' in read(client, "/admin/networks/direct/edit")
+
+    assert send(client, "/admin/networks/direct/edit", **FORM) == done
+    assert "changed_at" not in networks.named(session, "direct").fields
+
+
 @pytest.mark.parametrize(
     "changes",
     [

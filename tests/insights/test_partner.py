@@ -173,7 +173,7 @@ def test_a_sale_taken_back_says_why(
     fields = {"subid": world.click, "amount": "100.00", "txn_id": "t1"}
     report(session, world.shop, now=later, status="reversed", **fields)
 
-    assert "The network took this sale back" in read(client, trail(world))
+    assert "This sale was taken back" in read(client, trail(world))
     assert balance(session, world.ada, "available") == "0.00 EUR"
 
 

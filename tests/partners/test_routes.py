@@ -54,6 +54,18 @@ def test_the_terms_are_read_and_accepted(
     assert again.headers["location"] == "/partner/portal"
 
 
+def test_whoever_will_be_looked_at_is_told_before_they_apply(
+    client: TestClient, session: Session, now: datetime
+) -> None:
+    sign_in(client, newcomer(session, now))
+    told = "A person looks at every new partner"
+    assert told not in client.get("/partners/join", headers=PAGE).text
+
+    review(session, now)
+
+    assert told in client.get("/partners/join", headers=PAGE).text
+
+
 def test_other_terms_than_those_in_force_are_refused(
     client: TestClient, session: Session, now: datetime
 ) -> None:

@@ -147,13 +147,21 @@ def test_a_chosen_handle_is_shown_else_an_opaque_one(session: Session) -> None:
     assert partner.shown_as == partner.alias
 
 
-@pytest.mark.parametrize(
-    "handle", ["ab", "a b c", "-ada", "ada-", "a" * 31, "ada@example.org", "admin", "partner-1"]
-)
+@pytest.mark.parametrize("handle", ["ab", "a b c", "-ada", "ada-", "a" * 31, "ada@example.org"])
 def test_a_bad_handle_is_refused(session: Session, handle: str) -> None:
     ada = make_partner(session)
 
     with pytest.raises(partners.BadHandle):
+        partners.choose_handle(session, partner_id=ada.partner_id, handle=handle)
+
+    assert queries.get(session, ada.partner_id).handle is None
+
+
+@pytest.mark.parametrize("handle", ["admin", "Flowlink", "partner-1"])
+def test_a_handle_that_could_be_somebody_elses_is_refused(session: Session, handle: str) -> None:
+    ada = make_partner(session)
+
+    with pytest.raises(partners.HandleReserved):
         partners.choose_handle(session, partner_id=ada.partner_id, handle=handle)
 
     assert queries.get(session, ada.partner_id).handle is None

@@ -5,6 +5,8 @@ from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import policy as policies
@@ -59,6 +61,19 @@ def terms_of(session: Session, conversion_id: UUID) -> Terms:
     commission = session.get_one(Commission, conversion_id)
     assert commission.terms_id is not None
     return agreed.pinned(session, [commission.terms_id])[commission.terms_id]
+
+
+@pytest.mark.parametrize("table", ["payouts_deal", "payouts_terms"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET id = uuidv7()", "DELETE FROM {}"])
+def test_what_was_agreed_can_never_be_changed(session: Session, table: str, change: str) -> None:
+    ada = make_partner(session)
+    agree(session, Scope(partner_id=ada.partner_id), share_bps=8000)
+    earn(session, ada, "100.00")
+
+    with pytest.raises(ProgrammingError, match="append-only"), session.begin_nested():
+        session.execute(text(change.format(table)))
+
+    assert purse(session, ada) == {"available": "56.00", "reserve": "24.00"}
 
 
 def test_the_most_special_word_counts_field_by_field(session: Session) -> None:

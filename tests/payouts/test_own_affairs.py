@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -219,6 +219,12 @@ def test_nobody_approves_their_own_withdrawal(session: Session) -> None:
     assert asked.state == State.REQUESTED
 
 
+def deal(ada: Person, actor: str) -> dict[str, Any]:
+    """A row that agrees a better share with this partner."""
+    row = {"partner_id": ada.partner_id, "version": 1, "share_bps": 9000, "in_force_at": DAY}
+    return row | {"reason": "good work", "actor": actor, "made_at": DAY}
+
+
 @pytest.mark.parametrize("by", ["user", "key"])
 def test_the_tables_refuse_it_too(session: Session, by: str) -> None:
     ada = both(session)
@@ -237,6 +243,7 @@ def test_the_tables_refuse_it_too(session: Session, by: str) -> None:
         update(Watch).values(decided | {"state": "cleared", "decided_reason": "fine"}),
         update(Dispute).values(decided | {"state": "won", "held_micro": 0}),
         update(Case).values(decided | granted | {"state": "accepted"}),
+        insert(Deal).values(deal(ada, actor)),
     ]
 
     for write in writes:
@@ -244,6 +251,14 @@ def test_the_tables_refuse_it_too(session: Session, by: str) -> None:
         with pytest.raises(IntegrityError, match="nobody decides about themselves"):
             session.execute(write)
         nested.rollback()
+
+
+def test_a_deal_of_somebody_else_is_kept(session: Session) -> None:
+    ada, bob = both(session), make_operator(session)
+
+    session.execute(insert(Deal).values(deal(ada, actor_of(bob.user_id))))
+
+    assert session.scalars(select(Deal.share_bps)).all() == [9000]
 
 
 def test_the_console_knows_who_decides(client: TestClient, session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -12,9 +13,10 @@ from flowlink.kernel.money import Money
 from flowlink.papers import service as papers
 from flowlink.papers.models import Paper
 from flowlink.papers.parties import Party
-from flowlink.payouts import cases, invoices, outcomes, settling, tax
+from flowlink.payouts import cases, debts, invoices, outcomes, settling, tax, withdrawals
 from flowlink.payouts.case_models import Case
 from flowlink.payouts.cases import Claim
+from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import State, Withdrawal
 from flowlink.payouts.outcomes import Became, Word
 from flowlink.payouts.run_models import RunItem
@@ -25,7 +27,7 @@ from flowlink.tracking.models import Status
 from tests.factories import make_operator, make_partner
 from tests.payouts import acts
 from tests.payouts.click_makers import accrue, link_to, make_offer
-from tests.payouts.makers import DAY, IBAN, assert_clean, earn
+from tests.payouts.makers import DAY, IBAN, assert_clean, change, earn
 from tests.payouts.run_acts import propose, release, set_up
 from tests.payouts.test_concurrency import at_once, clean, has, partner, while_open
 from tests.risk.makers import NOON, machines
@@ -178,3 +180,53 @@ def test_a_word_said_while_the_same_is_written_down_is_known() -> None:
     assert while_open(apply, apply) == "done"
     assert became == [Became.APPLIED, Became.KNOWN]
     clean()
+
+
+def owing() -> tuple[UUID, WithdrawalId]:
+    """A sale of which half was taken back after all of it was asked for, and what was asked for."""
+    with db.write() as session:
+        ada = make_partner(session)
+        sale = earn(session, ada, "100.00")
+        asked = acts.ask(session, ada, "42.00", rail="bank", details=IBAN)
+        change(session, sale, Status.APPROVED, "50.00")
+        return sale, WithdrawalId(asked.id)
+
+
+def seen(withdrawal_id: WithdrawalId) -> Money:
+    """With how much debt a person has let it be paid."""
+    with db.read() as session:
+        return Money(session.get_one(Withdrawal, withdrawal_id).debt_seen_micro)
+
+
+def test_a_debt_that_is_growing_is_allowed_as_it_will_be() -> None:
+    sale, withdrawal_id = owing()
+
+    ended = while_open(
+        lambda session: change(session, sale, Status.REVERSED, "50.00"),
+        lambda session: debts.allow(session, withdrawal_id=withdrawal_id, actor="test", now=DAY),
+    )
+
+    assert (ended, seen(withdrawal_id)) == ("done", Money.parse("42.00"))
+
+
+def test_what_is_being_paid_is_not_allowed_any_more() -> None:
+    _, withdrawal_id = owing()
+
+    ended = while_open(
+        lambda session: withdrawals.mark_paid(
+            session, withdrawal_id=withdrawal_id, reference="7", actor="test", now=DAY
+        ),
+        lambda session: debts.allow(session, withdrawal_id=withdrawal_id, actor="test", now=DAY),
+    )
+
+    assert (ended, seen(withdrawal_id)) == ("NothingStopped", Money.zero())
+
+
+def test_a_debt_allowed_many_times_at_once_is_allowed_once() -> None:
+    _, withdrawal_id = owing()
+
+    def allow(session: Session) -> None:
+        debts.allow(session, withdrawal_id=withdrawal_id, actor="test", now=DAY)
+
+    assert at_once(8, allow) == {"done": 1, "NothingStopped": 7}
+    assert seen(withdrawal_id) == Money.parse("21.00")

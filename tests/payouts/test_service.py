@@ -102,6 +102,16 @@ def test_the_same_form_sent_twice_withdraws_once(session: Session) -> None:
     assert ask(session, ada, once="form-2").id != first.id
 
 
+def test_the_same_form_with_another_amount_is_refused(session: Session) -> None:
+    ada = make_partner(session, available="50.00")
+    ask(session, ada, "20.00", once="form-1")
+
+    with pytest.raises(payouts.FormSentBefore, match="sent before"), session.begin_nested():
+        ask(session, ada, "25.00", once="form-1")
+
+    assert balance(session, ada, "withdrawing") == "20.00 EUR"
+
+
 def test_a_second_method_is_looked_at_for_72_hours(session: Session) -> None:
     ada = make_partner(session, available="200.00")
     assert ask(session, ada).state == "approved"

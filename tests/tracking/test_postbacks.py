@@ -248,6 +248,29 @@ def test_a_click_older_than_the_lookback_is_quarantined(
     assert conversions(session) == []
 
 
+def test_a_rebill_counts_however_old_its_click_is(
+    session: Session, shop: Shop, click: str, now: datetime, send: Send
+) -> None:
+    """How far a network looks back was asked when the first of these payments came."""
+    later = now + timedelta(days=200)
+    send(subid=click, amount="5", txn_id="1", goal="plan")
+
+    assert send(subid=click, amount="5", txn_id="2", goal="plan", at=later) == ("ok", None)
+    assert send(subid=click, amount="5", txn_id="3", at=later)[1] == "outside_lookback"
+    assert conversions(session) == [("approved", 500, 1), ("approved", 500, 1)]
+
+
+def test_a_first_sale_that_was_rejected_makes_none_a_rebill(
+    session: Session, shop: Shop, click: str, now: datetime, send: Send
+) -> None:
+    send(subid=click, amount="5", txn_id="1", status="rejected")
+
+    refused = send(subid=click, amount="5", txn_id="2", at=now + timedelta(days=91))
+
+    assert refused == ("quarantined", "outside_lookback")
+    assert conversions(session) == [("rejected", 500, 1)]
+
+
 def test_a_preview_tells_all_and_changes_nothing(
     session: Session, shop: Shop, click: str, now: datetime
 ) -> None:
