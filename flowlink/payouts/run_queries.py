@@ -25,6 +25,7 @@ from flowlink.payouts.run_models import (
     RunState,
 )
 from flowlink.payouts.tax_models import TaxProfile
+from flowlink.risk.models import Hold
 
 QUIET = timedelta(days=5)  # a bank that has said nothing of an order for so long is asked by phone
 _ENDED = (State.SETTLED, State.FAILED, State.RETURNED)
@@ -83,6 +84,15 @@ class ItemLine:
         return UNKNOWN if waits else str(self.state)
 
 
+@dataclass(frozen=True, slots=True)
+class ToPay:
+    """What waits for a run; `stopped` counts what a hold or a debt keeps out of it."""
+
+    count: int
+    total: Money
+    stopped: int
+
+
 def all_runs(session: Session, *, before: UUID | None = None, limit: int = 50) -> Sequence[RunLine]:
     """The newest first."""
     rows = _runs()
@@ -125,19 +135,28 @@ def items(
     return [_item(*row[:4], named=row[4], debt=row[5]) for row in found]
 
 
-def to_pay(session: Session) -> dict[Rail, tuple[int, Money]]:
-    """How many approved withdrawals wait for a run, and their sum, by rail."""
+def to_pay(session: Session) -> dict[Rail, ToPay]:
+    """What the next run of each rail would take, and how many withdrawals it would leave."""
+    held = select(Hold.id).where(Hold.partner_id == Withdrawal.partner_id, Hold.lifted_at.is_(None))
+    stopped = or_(
+        held.correlate(Withdrawal).exists(), debt_queries.owed() > Withdrawal.debt_seen_micro
+    )
     rows = (
-        select(Method.rail, func.count(), func.sum(Withdrawal.amount_minor))
+        select(
+            Method.rail,
+            func.count().filter(~stopped),
+            func.coalesce(func.sum(Withdrawal.amount_minor).filter(~stopped), 0),
+            func.count().filter(stopped),
+        )
         .join(Method, Method.id == Withdrawal.method_id)
         .where(Withdrawal.state == State.APPROVED, Withdrawal.currency == "EUR")
         .group_by(Method.rail)
     )
     found = {
-        Rail(rail): (count, Money.from_cents(int(cents)))
-        for rail, count, cents in session.execute(rows)
+        Rail(rail): ToPay(count, Money.from_cents(int(cents)), left)
+        for rail, count, cents, left in session.execute(rows)
     }
-    return {rail: found.get(rail, (0, Money.zero())) for rail in Rail}
+    return {rail: found.get(rail, ToPay(0, Money.zero(), 0)) for rail in Rail}
 
 
 def unnamed(session: Session, run_id: UUID) -> int:
