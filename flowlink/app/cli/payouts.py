@@ -65,7 +65,9 @@ def fakepay(arguments: Namespace) -> None:
         unanswered=arguments.unanswered,
         server_errors=arguments.server_errors,
     )
-    fake, stop = FakePay(ledger=Ledger(knobs=knobs)), threading.Event()
+    # Its names go on from the clock: those of a fake that ran before are known to the product.
+    started = int(clock.now().timestamp()) * 1000
+    fake, stop = FakePay(ledger=Ledger(knobs=knobs, counter=started)), threading.Event()
     listener = arguments.webhook or f"{loaded.url}/webhooks/paypal"
 
     def live() -> None:
