@@ -8,7 +8,7 @@ import json
 import ssl
 import threading
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import httpx2
 
 from flowlink.kernel import settings
+from flowlink.kernel.money import BadAmount, Money
 
 TIMEOUT_S = 20
 PAGE = 1000
@@ -48,6 +49,7 @@ class ItemState:
     status: str
     transaction_id: str
     reason: str
+    fee: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,17 @@ def _item(found: Mapping[str, Any]) -> ItemState:
         status=str(found.get("transaction_status", "")),
         transaction_id=str(found.get("transaction_id", "")),
         reason=": ".join(told),
+        fee=_fee(found.get("payout_item_fee")),
     )
+
+
+def _fee(found: object) -> Money | None:
+    """What PayPal keeps for an item; None where it does not say, or not in a way that we read."""
+    if not isinstance(found, Mapping):
+        return None
+    with suppress(BadAmount):
+        return Money.parse(str(found.get("value", "")), str(found.get("currency", "")))
+    return None
 
 
 def _first_batch(found: Mapping[str, Any]) -> str | None:

@@ -168,6 +168,7 @@ def _word(item: ItemState) -> Word:
         reason=_SENTENCES.get(item.status, ""),
         detail=item.reason,
         provider_item_id=item.item_id or None,
+        fee=item.fee,
     )
 
 

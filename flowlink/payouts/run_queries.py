@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import BigInteger, Select, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.identity.models import User
@@ -47,6 +47,12 @@ class RunLine:
     ended: int
     settled: int
     troubled: int
+    fees_micro: int
+
+    @property
+    def fees(self) -> Money:
+        """What the provider kept beside the amounts, as far as it has said."""
+        return Money(self.fees_micro, self.run.currency)
 
     @property
     def progress(self) -> str:
@@ -75,6 +81,7 @@ class ItemLine:
     contradiction: str
     reason: str
     debt: Money
+    fee: Money
     left_at: datetime | None
 
     @property
@@ -214,12 +221,13 @@ def bank_files(session: Session, *, limit: int = 20) -> Sequence[BankFile]:
     return session.scalars(select(BankFile).order_by(BankFile.id.desc()).limit(limit)).all()
 
 
-def _runs() -> Select[Run, int, int, int]:
+def _runs() -> Select[Run, int, int, int, int]:
     ended = func.count().filter(RunItem.left_at.is_(None), Withdrawal.state.in_(_ENDED))
     settled = func.count().filter(RunItem.left_at.is_(None), Withdrawal.state == State.SETTLED)
     troubled = func.count().filter(RunItem.contradiction != "")
+    kept = cast(func.coalesce(func.sum(RunItem.fee_micro), 0), BigInteger)
     return (
-        select(Run, ended, settled, troubled)
+        select(Run, ended, settled, troubled, kept)
         .outerjoin(RunItem, RunItem.run_id == Run.id)
         .outerjoin(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
         .group_by(Run.id)
@@ -245,5 +253,6 @@ def _item(
         contradiction=item.contradiction,
         reason=withdrawal.reason,
         debt=Money(debt, withdrawal.currency),
+        fee=Money(item.fee_micro, withdrawal.currency),
         left_at=item.left_at,
     )
