@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Select, cast, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from flowlink.identity.models import User
 from flowlink.kernel.money import Money
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import debt_queries, runs
+from flowlink.payouts import debt_queries, runs, stop_queries
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import (
@@ -25,7 +25,6 @@ from flowlink.payouts.run_models import (
     RunState,
 )
 from flowlink.payouts.tax_models import TaxProfile
-from flowlink.risk.models import Hold
 
 QUIET = timedelta(days=5)  # a bank that has said nothing of an order for so long is asked by phone
 _ENDED = (State.SETTLED, State.FAILED, State.RETURNED)
@@ -41,13 +40,18 @@ _NAMED = or_(
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run and how far it is: how many of its items have ended, and how many are in trouble."""
+    """A run and how far it is: how many of its items have ended, and how many are in trouble.
+
+    `maker` and `releaser` are the addresses of the people who did it.
+    """
 
     run: Run
     ended: int
     settled: int
     troubled: int
     fees_micro: int
+    maker: str | None
+    releaser: str | None
 
     @property
     def fees(self) -> Money:
@@ -144,10 +148,7 @@ def items(
 
 def to_pay(session: Session) -> dict[Rail, ToPay]:
     """What the next run of each rail would take, and how many withdrawals it would leave."""
-    held = select(Hold.id).where(Hold.partner_id == Withdrawal.partner_id, Hold.lifted_at.is_(None))
-    stopped = or_(
-        held.correlate(Withdrawal).exists(), debt_queries.owed() > Withdrawal.debt_seen_micro
-    )
+    stopped = or_(stop_queries.held(), debt_queries.owed() > Withdrawal.debt_seen_micro)
     rows = (
         select(
             Method.rail,
@@ -221,17 +222,22 @@ def bank_files(session: Session, *, limit: int = 20) -> Sequence[BankFile]:
     return session.scalars(select(BankFile).order_by(BankFile.id.desc()).limit(limit)).all()
 
 
-def _runs() -> Select[Run, int, int, int, int]:
+def _runs() -> Select[Run, int, int, int, int, str | None, str | None]:
     ended = func.count().filter(RunItem.left_at.is_(None), Withdrawal.state.in_(_ENDED))
     settled = func.count().filter(RunItem.left_at.is_(None), Withdrawal.state == State.SETTLED)
     troubled = func.count().filter(RunItem.contradiction != "")
     kept = cast(func.coalesce(func.sum(RunItem.fee_micro), 0), BigInteger)
     return (
-        select(Run, ended, settled, troubled, kept)
+        select(Run, ended, settled, troubled, kept, _email(Run.maker_id), _email(Run.releaser_id))
         .outerjoin(RunItem, RunItem.run_id == Run.id)
         .outerjoin(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
         .group_by(Run.id)
     )
+
+
+def _email(person: InstrumentedAttribute[UUID | None]) -> ColumnElement[str | None]:
+    """Who that is; nobody where a schedule or a script did it."""
+    return select(User.email).where(User.id == person).correlate(Run).scalar_subquery()
 
 
 def _item(
