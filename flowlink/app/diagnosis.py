@@ -16,7 +16,7 @@ from flowlink.app import checks, nats_way, opening
 from flowlink.app.outcome import Failed
 from flowlink.billing import standing, stripe_api
 from flowlink.billing.providers import Away
-from flowlink.kernel import clock, db, migrate, settings
+from flowlink.kernel import clock, db, jobs, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
 from flowlink.tracking import journal_health, link_snapshot, shipping, wiring
 
@@ -124,7 +124,9 @@ def _contents() -> Iterator[Finding]:
         failed = session.scalar(text(_FAILED)) or 0
         waiting = session.scalar(text(_WAITING)) or 0
         problems = checks.problems(session)
+        failing = [f"the job {run.name} fails: {run.result}" for run in jobs.failing(session)]
     yield Finding(well=failed == 0, text=f"{failed} failed tasks")
+    yield Finding(well=not failing, text="\n".join(failing) or "every job ended well")
     late = f"{waiting} events have waited for over a minute"
     yield Finding(well=waiting == 0, text=f"{late}: does a worker run?" if waiting else late)
     yield Finding(well=not problems, text="\n".join(problems) or "the ledger is clean")

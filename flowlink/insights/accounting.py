@@ -32,6 +32,7 @@ NAMES = {
     AccountKind.BANK: "Bank",
     AccountKind.PAYPAL: "PayPal",
     AccountKind.COMMISSION_EXPENSE: "Commission expense",
+    AccountKind.PROVIDER_FEES: "Payment providers: fees",
     AccountKind.CLEARING: "Payment providers: receivable",
     AccountKind.DISPUTED: "Payment providers: disputed",
     AccountKind.DEFERRED: "Customers: service still owed",

@@ -1,13 +1,13 @@
 """Jobs: what the clock and the outbox start. Each is safe to run twice, for any time."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session, aliased
 
 from flowlink.kernel import clock, db, logs
 from flowlink.kernel.errors import NotFound
@@ -133,6 +133,14 @@ def run(name: str, at: datetime) -> str:
     if name not in JOBS:
         raise UnknownJob(name=name)
     return _recorded(name, JOBS[name].run, at)
+
+
+def failing(session: Session) -> Sequence[JobRun]:
+    """The last run of each job that ended badly and has not run well since, by name."""
+    later = aliased(JobRun)
+    since = select(later.id).where(later.name == JobRun.name, later.id > JobRun.id)
+    bad = select(JobRun).where(JobRun.ok.is_(False), ~since.exists())
+    return session.scalars(bad.order_by(JobRun.name)).all()
 
 
 def perform(task: str, args: dict[str, Any], now: datetime) -> None:

@@ -20,6 +20,7 @@ debited: what we owe is positive, what we own negative.
 | withdrawal:<id>:returned | withdrawal | withdrawal_back: withdrawing -> available, held |
 | withdrawal:<id>:settled | payout | payout: withdrawing -> bank, paypal |
 | withdrawal:<id>:bounced | payout | payout_back: bank, paypal -> available, held |
+| fee:<end-to-end id> | fee | fee: provider_fees -> paypal |
 | payment:<network>:<id> | network_payment | network_payment: bank, paypal -> network_receivable |
 | budget:<offer>:<id> | budget | budget: commission_expense -> click_budget |
 | | | budget_back: click_budget -> commission_expense |

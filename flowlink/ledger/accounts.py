@@ -22,6 +22,7 @@ class AccountKind(StrEnum):
     BANK = "bank"
     PAYPAL = "paypal"
     COMMISSION_EXPENSE = "commission_expense"
+    PROVIDER_FEES = "provider_fees"
     CLEARING = "clearing"
     DISPUTED = "disputed"
     DEFERRED = "deferred"

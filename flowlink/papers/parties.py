@@ -10,6 +10,8 @@ from stdnum.gb import vat as gb_vat
 
 from flowlink.kernel.errors import Invalid
 from flowlink.papers import letters
+from flowlink.web import i18n
+from flowlink.web.i18n import mark
 
 LINE_MAX = 120
 # VAT area of the EU (directive 2006/112/EC, art. 5). Greece's VAT numbers begin with EL.
@@ -17,6 +19,7 @@ EU = frozenset(
     {"AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU"}
     | {"IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"}
 )
+_VAT_NUMBER = mark("VAT number %(number)s")
 _VAT_PREFIX = {"GR": "EL"}
 
 
@@ -70,10 +73,16 @@ class Party:
                 f"{self.postcode} {self.city}".strip(),
                 country_name(self.country, lang),
                 self.registration,
-                self.vat_number,
+                self._printed_vat_number(lang),
             )
             if line
         ]
+
+    def _printed_vat_number(self, lang: str) -> str:
+        """Named where it is one; elsewhere people write their own country's number as it is."""
+        if not self.vat_number or self.country not in {*EU, "GB"}:
+            return self.vat_number
+        return i18n.translate(lang, _VAT_NUMBER, {"number": self.vat_number})
 
 
 def checked(party: Party) -> Party:

@@ -161,7 +161,9 @@ def _outcome(line: Line, became: list[outcomes.Became | None]) -> LineOutcome:
 
 def _words(session: Session, kind: AnswerKind, line: Line) -> list[Word]:
     names = [line.end_to_end_id] if line.end_to_end_id else _of_batch(session, line)
-    if kind is AnswerKind.STATEMENT and not _amount_fits(session, line, names):
+    if kind is AnswerKind.STATUS_REPORT:
+        names = _by_bank(session, names)
+    elif not _booking_fits(session, line, names):
         return []
     state = _state(kind, line)
     return [
@@ -190,11 +192,23 @@ def _of_batch(session: Session, line: Line) -> list[str]:
     return [item.end_to_end_id for item in run_files.live(session, run)] if run else []
 
 
-def _amount_fits(session: Session, line: Line, names: list[str]) -> bool:
-    """A booking is the item's when its sum is: to the cent, in the same currency."""
-    rows = select(RunItem.amount_minor, Run.currency, Run.rail).join(Run, Run.id == RunItem.run_id)
-    found = session.execute(rows.where(RunItem.end_to_end_id.in_(names))).all()
+def _by_bank(session: Session, names: list[str]) -> list[str]:
+    """Those that left by bank: no bank's word says what PayPal does."""
+    rows = select(RunItem.end_to_end_id).join(Run, Run.id == RunItem.run_id)
+    mine = RunItem.end_to_end_id.in_(names), Run.rail == Rail.BANK
+    return list(session.scalars(rows.where(*mine).order_by(RunItem.end_to_end_id)))
+
+
+def _booking_fits(session: Session, line: Line, names: list[str]) -> bool:
+    """A booking is the item's when its sum is, to the cent and in the same currency, and it stands
+    on the account that pays: on the receiver's it says the opposite.
+    """
+    rows = select(RunItem.amount_minor, Run.currency, Run.rail, Run.debtor_iban)
+    joined = rows.join(Run, Run.id == RunItem.run_id)
+    found = session.execute(joined.where(RunItem.end_to_end_id.in_(names))).all()
     if line.count is not None and line.count != len(found):
+        return False
+    if line.iban and any(row.debtor_iban != line.iban for row in found):
         return False
     return (
         bool(found)

@@ -1,10 +1,12 @@
 """Banks' answers as lines: `pain.002` (what became of orders) and `camt.053` (what was booked).
 
 Read by the names of elements, so that every version of a message is understood; held against the
-published schema where we have that version (schemas/README.md).
+published schema where we have that version (schemas/README.md). What we read is checked in every
+version: a word that is no status or no direction refuses the file.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -18,8 +20,11 @@ from flowlink.payouts.xml_schemas import BadXml
 from flowlink.web.i18n import mark
 
 REJECTED = "RJCT"
-DEBIT, RETURN = "DBIT", "RTRN"
+DEBIT, CREDIT, RETURN = "DBIT", "CRDT", "RTRN"
 LINES_MAX = 50_000
+_STATUS = re.compile(r"[A-Z0-9]{4}")  # as in ISO 20022's external code sets
+_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
+_BODIES = {AnswerKind.STATUS_REPORT: "CstmrPmtStsRpt", AnswerKind.STATEMENT: "BkToCstmrStmt"}
 # ISO 20022 external codes that banks give for a transfer that fails (ExternalStatusReason1Code).
 REASONS = {
     "AC01": mark("The account number is wrong."),
@@ -45,7 +50,9 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing a bank says. `batch` names our message where it speaks of all of it at once."""
+    """One thing a bank says. `batch` names our message where it speaks of all of it at once;
+    `iban` is the account that a statement is about, where it has one.
+    """
 
     key: str
     says: str
@@ -57,6 +64,7 @@ class Line:
     booked_on: date | None = None
     reference: str = ""
     reason: str = ""
+    iban: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ def read(body: bytes) -> Answer:
     if kind is None:
         raise BadXml(problem=f"{message} is neither pain.002 nor camt.053")
     xml_schemas.check(root, message)
+    if root.find(f"{{*}}{_BODIES[kind]}") is None:
+        raise BadXml(problem=f"{message} without its {_BODIES[kind]}")
     found = _report(root) if kind is AnswerKind.STATUS_REPORT else _statement(root)
     lines = tuple(found)
     if len(lines) > LINES_MAX:
@@ -92,20 +102,34 @@ def _report(root: etree._Element) -> Iterator[Line]:
     report = _text(root, ".//{*}GrpHdr/{*}MsgId")
     group = root.find(".//{*}OrgnlGrpInfAndSts")
     batch = "" if group is None else _text(group, "{*}OrgnlMsgId")
-    if group is not None and _text(group, "{*}GrpSts"):
-        yield _status(group, report, says=_text(group, "{*}GrpSts"), batch=batch)
+    whole = "" if group is None else _text(group, "{*}GrpSts")
+    if group is not None and whole:
+        yield _status(group, report, says=whole, batch=batch)
     for block in root.iterfind(".//{*}OrgnlPmtInfAndSts"):
         named = _text(block, "{*}OrgnlPmtInfId")
-        if says := _text(block, "{*}PmtInfSts"):
+        says = _text(block, "{*}PmtInfSts")
+        if says:
             yield _status(block, report, says=says, batch=named or batch)
         for one in block.iterfind("{*}TxInfAndSts"):
-            says = _text(one, "{*}TxSts") or REJECTED
-            yield _status(one, report, says=says, name=_text(one, "{*}OrgnlEndToEndId"))
+            yield from _order(one, report, covered=bool(says or whole))
+
+
+def _order(one: etree._Element, report: str, *, covered: bool) -> Iterator[Line]:
+    """What a report says of one order. Without a status of its own a reason means a refusal, and
+    nothing means what was said of the whole.
+    """
+    says = _text(one, "{*}TxSts") or (REJECTED if one.find("{*}StsRsnInf") is not None else "")
+    if says:
+        yield _status(one, report, says=says, name=_text(one, "{*}OrgnlEndToEndId"))
+    elif not covered:
+        raise BadXml(problem="an order without a status")
 
 
 def _status(
     found: etree._Element, report: str, *, says: str, batch: str = "", name: str = ""
 ) -> Line:
+    if not _STATUS.fullmatch(says):
+        raise BadXml(problem=f"“{says}” is no status")
     code = _text(found, "{*}StsRsnInf/{*}Rsn/{*}Cd") or _text(found, "{*}StsRsnInf/{*}Rsn/{*}Prtry")
     told = _text(found, "{*}StsRsnInf/{*}AddtlInf")
     return Line(
@@ -146,13 +170,14 @@ def _batch(entry: etree._Element, batch: etree._Element, account: str) -> Line:
     count = _text(batch, "{*}NbOfTxs")
     return Line(
         key=_key("camt.053", account, _booking_day(entry), reference, named, "batch"),
-        says=_text(entry, "{*}CdtDbtInd"),
+        says=_direction(_text(entry, "{*}CdtDbtInd")),
         batch=named,
         count=int(count) if count.isdecimal() else None,
         cents=_cents(entry.find("{*}Amt")),
         currency=_currency(entry.find("{*}Amt")),
         booked_on=_day(_booking_day(entry)),
         reference=reference,
+        iban=_iban(account),
     )
 
 
@@ -173,8 +198,8 @@ def _booked(
     name = _text(detail, "{*}Refs/{*}EndToEndId")
     code = _text(detail, "{*}RtrInf/{*}Rsn/{*}Cd") or _text(detail, "{*}RtrInf/{*}Rsn/{*}Prtry")
     told = _text(detail, "{*}RtrInf/{*}AddtlInf")
-    says = _text(detail, "{*}CdtDbtInd") or _text(entry, "{*}CdtDbtInd")
-    back = says == "CRDT" and (code or name or _text(entry, "{*}RvslInd") == "true")
+    says = _direction(_text(detail, "{*}CdtDbtInd") or _text(entry, "{*}CdtDbtInd"))
+    back = says == CREDIT and (code or name or _text(entry, "{*}RvslInd") == "true")
     reference = _text(detail, "{*}Refs/{*}AcctSvcrRef") or _reference(entry)
     day, cents = _booking_day(entry), _cents(amount)
     key = _key("camt.053", account, day, reference, name, says, str(cents), str(place))
@@ -189,7 +214,18 @@ def _booked(
         booked_on=_day(day),
         reference=reference,
         reason=sentence(code, told) if back else "",
+        iban=_iban(account),
     )
+
+
+def _direction(says: str) -> str:
+    if says not in {DEBIT, CREDIT}:
+        raise BadXml(problem=f"“{says}” is neither {CREDIT} nor {DEBIT}")
+    return says
+
+
+def _iban(account: str) -> str:
+    return account if _IBAN.fullmatch(account) else ""
 
 
 def _reference(entry: etree._Element) -> str:

@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 from flowlink.identity.ids import UserId
 from flowlink.kernel import db
 from flowlink.kernel.errors import Refused
-from flowlink.payouts import withdrawals
+from flowlink.payouts import stop_queries, withdrawals
 from flowlink.payouts.ids import WithdrawalId
-from flowlink.payouts.models import Rail, State, Withdrawal
-from flowlink.payouts.run_models import Run, RunItem, RunState
+from flowlink.payouts.models import State, Withdrawal
 
 
 class StillAsked(Refused):
@@ -96,16 +95,6 @@ def _check_answered(session: Session, withdrawal_id: WithdrawalId) -> None:
     sent = Withdrawal.id == withdrawal_id, Withdrawal.state == State.SENT
     if not db.lock(session, Withdrawal, *sent):
         return
-    asked = (
-        select(Run.id)
-        .join(RunItem, RunItem.run_id == Run.id)
-        .where(
-            RunItem.withdrawal_id == withdrawal_id,
-            RunItem.left_at.is_(None),
-            Run.rail == Rail.PAYPAL,
-            Run.state == RunState.RELEASED,
-            Run.next_try_at.is_not(None),
-        )
-    )
+    asked = select(Withdrawal.id).where(*sent, stop_queries.being_asked())
     if session.scalars(asked).first() is not None:
         raise StillAsked

@@ -163,6 +163,15 @@ _RUNS_AGAINST_ITEMS = """
         OR (r.state = 'cancelled' AND live.items > 0) OR live.other_amounts OR live.other_states
      ORDER BY 1
 """
+_FEES_AGAINST_ENTRIES = """
+    SELECT coalesce('fee:' || i.end_to_end_id, e.source)
+      FROM (SELECT * FROM payouts_run_item WHERE fee_micro > 0) AS i
+      FULL JOIN (SELECT id, source FROM ledger_entry WHERE kind = 'fee') AS e
+        ON e.source = 'fee:' || i.end_to_end_id
+     WHERE i.fee_micro IS DISTINCT FROM (
+       SELECT sum(t.amount)::bigint FROM ledger_transfer AS t WHERE t.entry_id = e.id)
+     ORDER BY 1 LIMIT 100
+"""
 _NAMED = (
     (_COMMISSIONS_AGAINST_ENTRIES, "commission of conversion {0} differs from its entries"),
     (_UNPOSTED, "conversion revision {0} has not been posted"),
@@ -176,6 +185,7 @@ _NAMED = (
     (_TWICE, "click {0} was accrued twice"),
     (_LOST, "watched clicks {0} are not in the accrual that settled them"),
     (_RUNS_AGAINST_ITEMS, "payout run {0} differs from its withdrawals"),
+    (_FEES_AGAINST_ENTRIES, "{0} differs from what its payout says that the provider kept"),
     (_STATES, "withdrawal {0} is in a state that its last event does not name"),
 )
 

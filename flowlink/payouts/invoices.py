@@ -226,9 +226,9 @@ def _sheet(draft: Draft, number: str, day: date) -> Sheet:
         tables=[
             Table(
                 "",
-                [say("Service"), say("Payout"), say("Paid on"), say("Amount")],
-                [[say("Promotion of offers"), facts["withdrawal"], i18n.day(paid_on, lang), net]],
-                numbers=[3],
+                [say("Service"), say("Paid on"), say("Amount")],
+                [[say("Promotion of offers"), i18n.day(paid_on, lang), net]],
+                numbers=[2],
             )
         ],
         totals=[
@@ -243,7 +243,7 @@ def _sheet(draft: Draft, number: str, day: date) -> Sheet:
 
 def _heading(facts: Mapping[str, Any], lang: str, day: date) -> list[tuple[str, str]]:
     say = partial(i18n.translate, lang)
-    lines = [(say("Date"), i18n.day(day, lang))]
+    lines = [(say("Date"), i18n.day(day, lang)), (say("Payout"), facts["withdrawal"])]
     if facts["reference"]:
         lines.append((say("Payment reference"), facts["reference"]))
     if "credits" in facts:
@@ -253,9 +253,9 @@ def _heading(facts: Mapping[str, Any], lang: str, day: date) -> list[tuple[str, 
 
 def _notes(kind: Kind, facts: Mapping[str, Any], lang: str) -> list[str]:
     say = partial(i18n.translate, lang)
-    notes = []
+    # A credit note is treated as an invoice (directive 2006/112/EC, art. 219): it says so, too.
+    notes = [say("Self-billing: issued by the customer in the name of the supplier.")]
     if kind == Kind.SELF_BILLING:
-        notes += [say("Self-billing: issued by the customer in the name of the supplier.")]
         notes += [say("Paid. Nothing is due.")]
     mention = vat.MENTIONS[Case(facts["vat_case"])]
     return [*notes, say(mention)] if mention else notes

@@ -37,6 +37,10 @@ class PapersFailed(Exception):
     """Some papers could not be written; the others were."""
 
 
+class PayoutsFailed(Exception):
+    """What PayPal says of some runs or events could not be applied; the rest was."""
+
+
 @jobs.job("reserve_release", cron="0 1 * * *")
 def release_reserve(now: datetime) -> str:
     """Release every reserve lot whose day has come."""
@@ -108,20 +112,19 @@ def propose_runs(now: datetime) -> str:
 @jobs.job("payout_sweep", cron="*/5 * * * *")
 def sweep_payouts(now: datetime) -> str:
     """Ask PayPal about every run and event that is due, however it came to be left open."""
-    return f"{_drive_due(now)} runs asked about, {_handle_due(now)} events handled"
+    return _ask_paypal(now, runs_first=True)
 
 
 @jobs.handler("payout_run.released", coalesce=True)
 def send_runs(payload: dict[str, Any], now: datetime) -> None:
     """Hand over what was released, at once."""
-    _drive_due(now)
+    _ask_paypal(now, runs_first=True)
 
 
 @jobs.handler("provider.event", coalesce=True)
 def handle_provider_events(payload: dict[str, Any], now: datetime) -> None:
     """Handle all of PayPal's events that wait; other providers' are other modules'."""
-    _handle_due(now)
-    _drive_due(now)
+    _ask_paypal(now, runs_first=False)
 
 
 @jobs.handler("hold.placed")
@@ -229,22 +232,41 @@ def _propose(rail: Rail, now: datetime) -> str:
         return f"{rail}: {refusal}"
 
 
-def _drive_due(now: datetime) -> int:
+def _ask_paypal(now: datetime, *, runs_first: bool) -> str:
+    """Runs and events that are due; in which order is the caller's to say.
+
+    What fails in a way that nobody thought of is put off, stops nothing else, and is named.
+
+    :raises PayoutsFailed:
+    """
+    steps = (_drive_due, _handle_due) if runs_first else (_handle_due, _drive_due)
+    client, failed = paypal.configured(), list[str]()
+    counts = {step: step(client, now, failed) for step in steps}
+    done = f"{counts[_drive_due]} runs asked about, {counts[_handle_due]} events handled"
+    if failed:
+        raise PayoutsFailed(f"{done}, {len(failed)} failed: {', '.join(failed[:NAMED_MAX])}")
+    return done
+
+
+def _drive_due(client: paypal.Payouts, now: datetime, failed: list[str]) -> int:
     with db.read() as session:
         found = paypal_runs.due(session, now=now)
-    client = paypal.configured()
-    for run_id in found:
-        paypal_runs.drive(client, run_id=run_id, now=now)
-    return len(found)
+    bad = jobs.each(found, lambda key: paypal_runs.drive(client, run_id=key, now=now))
+    for run_id in bad:
+        paypal_runs.put_off(run_id=run_id, now=now)
+        failed.append(f"run:{run_id}")
+    return len(found) - len(bad)
 
 
-def _handle_due(now: datetime) -> int:
-    client, handled = paypal.configured(), 0
+def _handle_due(client: paypal.Payouts, now: datetime, failed: list[str]) -> int:
+    handled = 0
     while True:
         with db.read() as session:
             found = inbound.due(session, provider=paypal_runs.PROVIDER, now=now)
         if not found:
             return handled
-        for event_key in found:
-            paypal_runs.handle(client, event_key=event_key, now=now)
-        handled += len(found)
+        bad = jobs.each(found, lambda key: paypal_runs.handle(client, event_key=key, now=now))
+        for event_key in bad:
+            paypal_runs.put_off_event(event_key=event_key, now=now)
+            failed.append(f"event:{event_key}")
+        handled += len(found) - len(bad)

@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db
+from flowlink.kernel.money import Money
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import withdrawals
+from flowlink.payouts import fees, withdrawals
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import State, Withdrawal
 from flowlink.payouts.run_models import RunItem
@@ -38,6 +39,7 @@ class Word:
     """What a provider says of one item. `state` is None while it is still open there.
 
     `late`: a statement may report a payment after the return of the same payment.
+    `fee`: what the provider keeps for it, beside its amount.
     """
 
     end_to_end_id: str
@@ -48,6 +50,7 @@ class Word:
     detail: str = ""
     provider_item_id: str | None = None
     late: bool = False
+    fee: Money | None = None
 
 
 # Its money went back.
@@ -84,13 +87,23 @@ def _one(
         item.contradiction = f"{word.says} {word.reference} {word.detail}"[:TEXT_MAX].strip()
         return result
     if result is Became.KNOWN and word.state is not None:
+        _book_fee(session, withdrawal, item, word, now)
         return result
     item.answer, item.answered_at = word.says, now
     item.provider_item_id = word.provider_item_id or item.provider_item_id
     item.trouble = word.detail[:TEXT_MAX]
     if result is Became.APPLIED:
         _step(session, withdrawal, word, actor, now)
+        _book_fee(session, withdrawal, item, word, now)
     return result
+
+
+def _book_fee(
+    session: Session, withdrawal: Withdrawal, item: RunItem, word: Word, now: datetime
+) -> None:
+    """Also of a payment that we knew of: the provider may tell its fee later."""
+    if word.state == State.SETTLED:
+        fees.book(session, withdrawal=withdrawal, item=item, fee=word.fee, now=now)
 
 
 def _compare(present: State, item: RunItem, word: Word) -> Became:

@@ -7,7 +7,8 @@ the first batch. That is how we ask what became of a call that was not answered.
 import json
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import httpx2
 
 from flowlink.kernel import settings
+from flowlink.kernel.money import BadAmount, Money
 
 TIMEOUT_S = 20
 PAGE = 1000
@@ -47,6 +49,7 @@ class ItemState:
     status: str
     transaction_id: str
     reason: str
+    fee: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ class Paypal:
         answer = self._call("POST", "/v1/payments/payouts", now, content=body)
         found = _json(answer)
         if answer.status_code in {200, 201}:
-            return str(found["batch_header"]["payout_batch_id"])
+            with _readable():
+                return str(found["batch_header"]["payout_batch_id"])
         if first := _first_batch(found):
             return first
         raise PaypalRefused(_reason(answer, found))
@@ -111,19 +115,24 @@ class Paypal:
         for page in range(1, 1001):
             query = f"page={page}&page_size={PAGE}&total_required=true"
             found = self._read(f"/v1/payments/payouts/{batch_id}?{query}", now)
-            items += [_item(each) for each in found.get("items", ())]
-            if page >= int(found.get("total_pages", 1)):
+            with _readable():
+                items += [_item(each) for each in found.get("items", ())]
+                last = page >= int(found.get("total_pages", 1))
+            if last:
                 break
-        head = found["batch_header"]
-        return BatchState(
-            batch_id=str(head["payout_batch_id"]),
-            sender_batch_id=str(head["sender_batch_header"]["sender_batch_id"]),
-            status=str(head["batch_status"]),
-            items=tuple(items),
-        )
+        with _readable():
+            head = found["batch_header"]
+            return BatchState(
+                batch_id=str(head["payout_batch_id"]),
+                sender_batch_id=str(head["sender_batch_header"]["sender_batch_id"]),
+                status=str(head["batch_status"]),
+                items=tuple(items),
+            )
 
     def item(self, item_id: str, *, now: datetime) -> ItemState:
-        return _item(self._read(f"/v1/payments/payouts-item/{item_id}", now))
+        found = self._read(f"/v1/payments/payouts-item/{item_id}", now)
+        with _readable():
+            return _item(found)
 
     def genuine(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> bool:
         """By PayPal's own `verify-webhook-signature`, with the event as it came, byte for byte."""
@@ -199,6 +208,18 @@ def configured() -> Paypal:
     )
 
 
+@contextmanager
+def _readable() -> Generator[None]:
+    """An answer in a shape that PayPal's description does not know says nothing.
+
+    :raises Unsure:
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Unsure(f"PayPal's answer cannot be read: {error!r}") from error
+
+
 def _item(found: Mapping[str, Any]) -> ItemState:
     error = found.get("errors") or {}
     told = [str(error[name]) for name in ("name", "message") if error.get(name)]
@@ -208,7 +229,17 @@ def _item(found: Mapping[str, Any]) -> ItemState:
         status=str(found.get("transaction_status", "")),
         transaction_id=str(found.get("transaction_id", "")),
         reason=": ".join(told),
+        fee=_fee(found.get("payout_item_fee")),
     )
+
+
+def _fee(found: object) -> Money | None:
+    """What PayPal keeps for an item; None where it does not say, or not in a way that we read."""
+    if not isinstance(found, Mapping):
+        return None
+    with suppress(BadAmount):
+        return Money.parse(str(found.get("value", "")), str(found.get("currency", "")))
+    return None
 
 
 def _first_batch(found: Mapping[str, Any]) -> str | None:

@@ -46,6 +46,7 @@ _SENTENCES = {
     "DENIED": mark("PayPal refused the whole batch."),
     "CANCELED": mark("PayPal refused the whole batch."),
 }
+_NOT_APPLIED = "PayPal's answer could not be applied: the log has the reason"
 _OPEN = {"PENDING", "UNCLAIMED", "ONHOLD"}
 # PayPal's words for the whole batch, under which nothing of it is paid.
 _NOTHING_PAID = {"DENIED", "CANCELED"}
@@ -111,6 +112,16 @@ def try_again(session: Session, *, run_id: UUID, actor: str, now: datetime, ip: 
         events.emit(session, "payout_run.released", {"run_id": str(run.id)})
 
 
+def put_off(*, run_id: UUID, now: datetime) -> None:
+    """Ask about a run later: what was said of it this time could not be applied."""
+    _postpone(run_id, _NOT_APPLIED, now)
+
+
+def put_off_event(*, event_key: UUID, now: datetime) -> None:
+    """Handle an event later: this time it could not be applied."""
+    _event_later(event_key, _NOT_APPLIED, now)
+
+
 def _hand_over(paypal: Payouts, run_id: UUID, body: bytes, now: datetime) -> str | None:
     """The batch's own id, from PayPal's answer to the first call or to a repeated one."""
     with db.write() as session:
@@ -157,6 +168,7 @@ def _word(item: ItemState) -> Word:
         reason=_SENTENCES.get(item.status, ""),
         detail=item.reason,
         provider_item_id=item.item_id or None,
+        fee=item.fee,
     )
 
 

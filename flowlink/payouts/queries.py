@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from flowlink.identity.models import User
 from flowlink.kernel.errors import NotFound
 from flowlink.kernel.money import Money
-from flowlink.ledger.accounts import AccountKind
+from flowlink.ledger.accounts import PARTNER_KINDS, AccountKind
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import debt_queries
+from flowlink.payouts import debt_queries, stop_queries
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import (
     OPEN_STATES,
@@ -39,14 +39,7 @@ BALANCES = text(
      GROUP BY a.owner, a.currency, a.kind
     """
 )
-_PARTNER_KINDS = [
-    AccountKind.PENDING,
-    AccountKind.RESERVE,
-    AccountKind.HELD,
-    AccountKind.AVAILABLE,
-    AccountKind.WITHDRAWING,
-    AccountKind.DEBT,
-]
+Lines = Select[Withdrawal, Rail, str, str, int, bool, bool]
 
 
 class UnknownWithdrawal(NotFound):
@@ -101,6 +94,8 @@ class WithdrawalLine:
     reason: str
     debt: Money
     debt_seen: Money
+    held: bool
+    being_asked: bool
     created_at: datetime
     updated_at: datetime
 
@@ -160,7 +155,7 @@ def partner_balances(
 ) -> dict[tuple[PartnerId, str, AccountKind], int]:
     """Every balance of these partners in millionths, by partner, currency and kind."""
     owners = [str(partner_id) for partner_id in partner_ids]
-    kinds = [kind.value for kind in _PARTNER_KINDS]
+    kinds = [kind.value for kind in PARTNER_KINDS]
     rows = session.execute(BALANCES, {"owners": owners, "kinds": kinds})
     return {
         (PartnerId(UUID(owner)), currency, AccountKind(kind)): micro
@@ -356,9 +351,17 @@ def _posted(session: Session, conversion_id: UUID, currency: str) -> Sequence[Co
     ]
 
 
-def _lines() -> Select[Withdrawal, Rail, str, str, int]:
+def _lines() -> Lines:
     return (
-        select(Withdrawal, Method.rail, Method.masked, User.email, debt_queries.owed())
+        select(
+            Withdrawal,
+            Method.rail,
+            Method.masked,
+            User.email,
+            debt_queries.owed(),
+            stop_queries.held(),
+            stop_queries.being_asked(),
+        )
         .join(Method, Method.id == Withdrawal.method_id)
         .join(Partner, Partner.id == Withdrawal.partner_id)
         .join(User, User.id == Partner.user_id)
@@ -366,7 +369,7 @@ def _lines() -> Select[Withdrawal, Rail, str, str, int]:
 
 
 def _page(
-    session: Session, rows: Select[Withdrawal, Rail, str, str, int], before: UUID | None, limit: int
+    session: Session, rows: Lines, before: UUID | None, limit: int
 ) -> Sequence[WithdrawalLine]:
     if before is not None:
         rows = rows.where(Withdrawal.id < before)
@@ -390,6 +393,8 @@ def _line(row: Any) -> WithdrawalLine:
         reason=each.reason,
         debt=Money(row[4], each.currency),
         debt_seen=Money(each.debt_seen_micro, each.currency),
+        held=row[5],
+        being_asked=row[6],
         created_at=each.created_at,
         updated_at=each.updated_at,
     )

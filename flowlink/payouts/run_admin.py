@@ -159,9 +159,9 @@ def ask_again(session: Db, operator: Operator, run_id: str) -> Response:
 
 
 _RUN_HEADER = ["run", "rail", "state", "items", "ended", "settled", "total", "currency", "message",
-               "sha256", "made_by", "made_at", "released_by", "released_at"]  # fmt: skip
+               "sha256", "made_by", "made_at", "released_by", "released_at", "fees"]  # fmt: skip
 _ITEM_HEADER = ["withdrawal", "end_to_end_id", "partner", "email", "amount", "currency", "to",
-                "holder", "state", "answer", "answered_at", "reason", "trouble"]  # fmt: skip
+                "holder", "state", "answer", "answered_at", "reason", "trouble", "fee"]  # fmt: skip
 
 
 def _path(run: Run) -> str:
@@ -185,6 +185,7 @@ def _run_cells(line: RunLine) -> tuple[object, ...]:
         run.made_at,
         run.released_by,
         run.released_at,
+        line.fees,
     )
 
 
@@ -203,6 +204,7 @@ def _item_cells(item: ItemLine) -> tuple[object, ...]:
         item.answered_at,
         item.reason,
         item.contradiction or item.trouble,
+        item.fee,
     )
 
 
@@ -222,6 +224,7 @@ def _json(line: RunLine) -> dict[str, object]:
         "made_at": run.made_at.isoformat(),
         "released_by": run.released_by,
         "trouble": run.trouble,
+        "fees": money_json(line.fees),
     }
 
 
@@ -233,4 +236,5 @@ def _item_json(item: ItemLine) -> dict[str, object]:
         "state": item.shown,
         "answer": item.answer,
         "reason": item.reason,
+        "fee": money_json(item.fee),
     }

@@ -89,6 +89,7 @@ class RunItem(Base):
     __tablename__ = "payouts_run_item"
     __table_args__ = (
         CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("fee_micro >= 0", name="fee"),
         Index(
             "uq_payouts_run_item_live",
             "withdrawal_id",
@@ -110,6 +111,7 @@ class RunItem(Base):
     provider_item_id: Mapped[str | None]
     trouble: Mapped[str] = mapped_column(server_default=text("''"))
     contradiction: Mapped[str] = mapped_column(server_default=text("''"))
+    fee_micro: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class BankFile(Base):

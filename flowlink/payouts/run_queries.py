@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from flowlink.identity.models import User
 from flowlink.kernel.money import Money
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import debt_queries, runs
+from flowlink.payouts import debt_queries, runs, stop_queries
 from flowlink.payouts.ids import WithdrawalId
 from flowlink.payouts.models import Method, Rail, State, Withdrawal
 from flowlink.payouts.run_models import (
@@ -40,12 +40,23 @@ _NAMED = or_(
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run and how far it is: how many of its items have ended, and how many are in trouble."""
+    """A run and how far it is: how many of its items have ended, and how many are in trouble.
+
+    `maker` and `releaser` are the addresses of the people who did it.
+    """
 
     run: Run
     ended: int
     settled: int
     troubled: int
+    fees_micro: int
+    maker: str | None
+    releaser: str | None
+
+    @property
+    def fees(self) -> Money:
+        """What the provider kept beside the amounts, as far as it has said."""
+        return Money(self.fees_micro, self.run.currency)
 
     @property
     def progress(self) -> str:
@@ -74,6 +85,7 @@ class ItemLine:
     contradiction: str
     reason: str
     debt: Money
+    fee: Money
     left_at: datetime | None
 
     @property
@@ -81,6 +93,15 @@ class ItemLine:
         """Sent, but nobody knows more yet: the contract's word for that is `unknown`."""
         waits = self.state == State.SENT and self.answer == UNKNOWN
         return UNKNOWN if waits else str(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class ToPay:
+    """What waits for a run; `stopped` counts what a hold or a debt keeps out of it."""
+
+    count: int
+    total: Money
+    stopped: int
 
 
 def all_runs(session: Session, *, before: UUID | None = None, limit: int = 50) -> Sequence[RunLine]:
@@ -125,19 +146,25 @@ def items(
     return [_item(*row[:4], named=row[4], debt=row[5]) for row in found]
 
 
-def to_pay(session: Session) -> dict[Rail, tuple[int, Money]]:
-    """How many approved withdrawals wait for a run, and their sum, by rail."""
+def to_pay(session: Session) -> dict[Rail, ToPay]:
+    """What the next run of each rail would take, and how many withdrawals it would leave."""
+    stopped = or_(stop_queries.held(), debt_queries.owed() > Withdrawal.debt_seen_micro)
     rows = (
-        select(Method.rail, func.count(), func.sum(Withdrawal.amount_minor))
+        select(
+            Method.rail,
+            func.count().filter(~stopped),
+            func.coalesce(func.sum(Withdrawal.amount_minor).filter(~stopped), 0),
+            func.count().filter(stopped),
+        )
         .join(Method, Method.id == Withdrawal.method_id)
         .where(Withdrawal.state == State.APPROVED, Withdrawal.currency == "EUR")
         .group_by(Method.rail)
     )
     found = {
-        Rail(rail): (count, Money.from_cents(int(cents)))
-        for rail, count, cents in session.execute(rows)
+        Rail(rail): ToPay(count, Money.from_cents(int(cents)), left)
+        for rail, count, cents, left in session.execute(rows)
     }
-    return {rail: found.get(rail, (0, Money.zero())) for rail in Rail}
+    return {rail: found.get(rail, ToPay(0, Money.zero(), 0)) for rail in Rail}
 
 
 def unnamed(session: Session, run_id: UUID) -> int:
@@ -195,16 +222,22 @@ def bank_files(session: Session, *, limit: int = 20) -> Sequence[BankFile]:
     return session.scalars(select(BankFile).order_by(BankFile.id.desc()).limit(limit)).all()
 
 
-def _runs() -> Select[Run, int, int, int]:
+def _runs() -> Select[Run, int, int, int, int, str | None, str | None]:
     ended = func.count().filter(RunItem.left_at.is_(None), Withdrawal.state.in_(_ENDED))
     settled = func.count().filter(RunItem.left_at.is_(None), Withdrawal.state == State.SETTLED)
     troubled = func.count().filter(RunItem.contradiction != "")
+    kept = cast(func.coalesce(func.sum(RunItem.fee_micro), 0), BigInteger)
     return (
-        select(Run, ended, settled, troubled)
+        select(Run, ended, settled, troubled, kept, _email(Run.maker_id), _email(Run.releaser_id))
         .outerjoin(RunItem, RunItem.run_id == Run.id)
         .outerjoin(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
         .group_by(Run.id)
     )
+
+
+def _email(person: InstrumentedAttribute[UUID | None]) -> ColumnElement[str | None]:
+    """Who that is; nobody where a schedule or a script did it."""
+    return select(User.email).where(User.id == person).correlate(Run).scalar_subquery()
 
 
 def _item(
@@ -226,5 +259,6 @@ def _item(
         contradiction=item.contradiction,
         reason=withdrawal.reason,
         debt=Money(debt, withdrawal.currency),
+        fee=Money(item.fee_micro, withdrawal.currency),
         left_at=item.left_at,
     )

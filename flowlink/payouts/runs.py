@@ -79,9 +79,11 @@ def missing_settings(rail: Rail) -> str:
     chosen = settings.current()
     if rail == Rail.BANK:
         iban = schwifty.IBAN(chosen.payout_debtor_iban, allow_invalid=True)
+        bic = chosen.payout_debtor_bic
         needed = {
             "PAYOUT_DEBTOR_IBAN": iban.is_valid,
             "PAYOUT_DEBTOR_NAME": bool(chosen.payout_debtor_name),
+            "PAYOUT_DEBTOR_BIC": not bic or schwifty.BIC(bic, allow_invalid=True).is_valid,
         }
     else:
         needed = {

@@ -2,12 +2,9 @@
 
 Identifiers come from our own ids and every date from the run, so the bank knows a file that it
 gets twice. Addresses are left out: unstructured ones are refused since 15 November 2026 (EPC
-rulebooks 2025), and none is needed within SEPA. Letters are those that every SEPA bank must take
-(EPC217-08, best practices on the character set).
+rulebooks 2025), and none is needed within SEPA.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,14 +12,11 @@ from decimal import Decimal
 from xml.sax.saxutils import escape
 
 from flowlink.payouts import xml_schemas
+from flowlink.payouts.sepa_letters import plain
 
 MESSAGE = "pain.001.001.09"
 NAME_MAX = 70
 TEXT_MAX = 140
-_SLASHES = re.compile("/+")
-_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-?:().,'+ ")
-_SPELLED = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l",
-            "Ł": "L", "đ": "d", "Đ": "D", "&": "+", "\u2019": "'", "@": "(at)"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +64,6 @@ def document(
     body = "".join([head, *lines, _TAIL]).encode()
     xml_schemas.check(xml_schemas.parse(body), MESSAGE)
     return body
-
-
-def plain(text: str, longest: int) -> str:
-    """The text in the letters that every SEPA bank must take, escaped for XML."""
-    spelled = "".join(_SPELLED.get(letter, letter) for letter in text)
-    bare = unicodedata.normalize("NFKD", spelled)
-    letters = [
-        letter if letter in _ALLOWED else "."
-        for letter in bare
-        if not unicodedata.combining(letter)
-    ]
-    # An identifier or text must not begin or end with a slash nor hold two (EPC217-08).
-    cleaned = " ".join(_SLASHES.sub("/", "".join(letters)).strip("/ ").split())
-    return escape(cleaned[:longest].strip() or "NOTPROVIDED")
 
 
 def business_day(day: date) -> date:

@@ -101,6 +101,7 @@ def _filters(lang: str) -> dict[str, object]:
         "label_cells": tables.label_cells,
         "named": tables.named,
         "short_hash": _short_hash,
+        "translated": partial(i18n.translate, lang),
     }
 
 

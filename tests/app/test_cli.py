@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx2
+import psycopg
 import pytest
 import structlog
 
 from flowlink.kernel import db, settings
+from flowlink.kernel.postgres import running_url
 from tests.app.product import FLOWLINK, Product, command, inline, running
 from tests.cluster import memory_dir
 
@@ -188,6 +190,24 @@ def test_the_doctor_finds_a_fresh_installation_well(shell: Shell, product: Produ
 
     assert done.returncode == 0, done.stdout
     assert "PostgreSQL 18" in done.stdout
+
+
+def test_the_doctor_names_a_job_that_fails_before_its_retries_are_over(
+    product: Product, shell: Shell
+) -> None:
+    url = running_url(product.data)
+    assert url is not None
+    with psycopg.connect(db.conninfo(url), autocommit=True) as connection:
+        kept = connection.execute(
+            "INSERT INTO kernel_job_run (name, as_of, started_at, ended_at, ok, result)"
+            " VALUES ('papers_issue', now(), now(), now(), false, 'PapersFailed: 1 failed')"
+            " RETURNING id"
+        ).fetchone()
+        done = shell("doctor", data=product.data)
+        connection.execute("DELETE FROM kernel_job_run WHERE id = %s", kept)
+
+    assert done.returncode == 1
+    assert "papers_issue fails: PapersFailed: 1 failed" in done.stdout
 
 
 def test_clicks_are_exported(shell: Shell, product: Product, place: Path) -> None:

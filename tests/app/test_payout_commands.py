@@ -1,10 +1,15 @@
 """Bank files and the accountant's journal from the shell."""
 
 import csv
+import json
+import subprocess
 from argparse import Namespace
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from flowlink.app import opening
@@ -13,7 +18,8 @@ from flowlink.app.outcome import Failed
 from flowlink.kernel import clock, db
 from flowlink.payouts.models import Withdrawal
 from flowlink.payouts.run_models import RunItem
-from tests.factories import make_operator, make_partner
+from tests.app.product import FLOWLINK, environment
+from tests.factories import free_port, make_operator, make_partner
 from tests.payouts.acts import ask
 from tests.payouts.bank_says import Booking, statement
 from tests.payouts.makers import IBAN
@@ -77,3 +83,69 @@ def test_the_commands_are_there() -> None:
     assert build.parse_args(["bank", "take-in", "a.xml"]).run == "payouts:take_in"
     assert build.parse_args(["fakepay", "--lost", "20"]).lost == 20
     assert build.parse_args(["ledger", "export", "a.csv"]).run == "payouts:export_journal"
+
+
+class Listener(BaseHTTPRequestHandler):
+    """Where the fake's webhooks go in place of the product."""
+
+    def do_POST(self) -> None:
+        length = int(self.headers["content-length"])
+        told.append(json.loads(self.rfile.read(length))["event_type"])
+        self.send_response(200)
+        self.end_headers()
+
+
+told: list[str] = []
+
+
+@contextmanager
+def fakepay(data: Path) -> Iterator[str]:
+    """`flowlink fakepay` as a process of its own; its address, once it listens."""
+    port = free_port()
+    started = subprocess.Popen(
+        [*FLOWLINK, "fakepay", "--data", str(data), "--port", str(port)],
+        cwd=data.parent,
+        env=environment(data.parent),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    try:
+        while "PAYPAL_WEBHOOK_ID" not in started.stdout.readline():
+            assert started.poll() is None
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        started.terminate()
+        started.wait(20)
+        started.stdout.close()
+
+
+def test_the_fake_paypal_pays_and_tells_the_product_that_runs_on_the_same_data(
+    tmp_path: Path,
+) -> None:
+    told.clear()
+    listener = HTTPServer(("127.0.0.1", 0), Listener)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "port").write_text(f"{listener.server_port}\n")
+    item = {"recipient_type": "EMAIL", "amount": {"currency": "EUR", "value": "10.00"}}
+    batch = {
+        "sender_batch_header": {"sender_batch_id": "A"},
+        "items": [item | {"receiver": "ada@example.org", "sender_item_id": "A1"}],
+    }
+
+    until_it_listens = httpx2.HTTPTransport(retries=10)
+    with listener, fakepay(data) as url, httpx2.Client(transport=until_it_listens) as paypal:
+        paypal.base_url = url
+        granted = paypal.post(
+            "/v1/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=("fake-client", "fake-secret"),
+        )
+        paypal.headers["authorization"] = f"Bearer {granted.json()['access_token']}"
+        assert paypal.post("/v1/payments/payouts", json=batch).status_code == 201
+        listener.timeout = 20
+        for _ in range(3):
+            listener.handle_request()
+
+    assert "PAYMENT.PAYOUTS-ITEM.SUCCEEDED" in told

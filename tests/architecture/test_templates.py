@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from jinja2 import Environment, nodes
+
 from tests.architecture.tree import name, tracked
 
 INLINE = re.compile(r"<[^>]*\s(style|on[a-z]+)\s*=", re.IGNORECASE)
@@ -10,8 +12,9 @@ UNSAFE = re.compile(r"\|\s*safe\b|autoescape\s+false", re.IGNORECASE)
 SCRIPT = re.compile(r"<script(?![^>]*\b(src|nonce)\s*=)", re.IGNORECASE)
 
 
-def templates() -> list[Path]:
-    return [path for path in tracked() if path.suffix == ".html" and "flowlink" in name(path)]
+def templates(*suffixes: str) -> list[Path]:
+    wanted = suffixes or (".html",)
+    return [path for path in tracked() if path.suffix in wanted and "/templates/" in name(path)]
 
 
 def places(pattern: re.Pattern[str], *, outside: str = "\0") -> list[str]:
@@ -37,3 +40,19 @@ def test_every_script_has_a_source_or_a_nonce() -> None:
 
 def test_nothing_is_unescaped_outside_the_macros() -> None:
     assert places(UNSAFE, outside="/ui/") == []
+
+
+def test_only_texts_of_ours_are_given_to_gettext() -> None:
+    """`_()` takes its text for markup and for a format: words of others go through `translated`."""
+    parser = Environment(extensions=["jinja2.ext.i18n"])  # noqa: S701 - only parses
+
+    found = [
+        f"{name(path)}:{call.lineno}"
+        for path in templates(".html", ".txt")
+        for call in parser.parse(path.read_text()).find_all(nodes.Call)
+        if isinstance(call.node, nodes.Name)
+        and call.node.name == "_"
+        and not isinstance(call.args[0], nodes.Const)
+    ]
+
+    assert found == []

@@ -102,6 +102,20 @@ def test_a_failed_run_keeps_its_reason(session: Session, now: datetime, seen: Se
     assert (run.ok, run.result) == (False, "ValueError: glass everywhere")
 
 
+def test_a_job_fails_until_it_has_run_well_again(
+    session: Session, now: datetime, seen: Seen
+) -> None:
+    with pytest.raises(ValueError, match="glass"):
+        jobs.run("drop", now)
+    jobs.run("polish", now)
+    failing = [(run.name, run.result) for run in jobs.failing(session)]
+    jobs.job("drop")(lambda _: "nothing to drop")
+    jobs.run("drop", now)
+
+    assert failing == [("drop", "ValueError: glass everywhere")]
+    assert jobs.failing(session) == []
+
+
 def test_an_unknown_name_is_refused(session: Session, now: datetime, seen: Seen) -> None:
     with pytest.raises(jobs.UnknownJob):
         jobs.run("sing", now)

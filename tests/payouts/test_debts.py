@@ -10,10 +10,11 @@ from flowlink.identity.ids import actor_of
 from flowlink.kernel.money import Money
 from flowlink.payouts import debts, ids, run_queries, runs
 from flowlink.payouts.ids import WithdrawalId
-from flowlink.payouts.models import State, Withdrawal
+from flowlink.payouts.models import Rail, State, Withdrawal
+from flowlink.payouts.run_queries import ToPay
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_operator, make_partner, sign_in
-from tests.payouts.acts import approve, ask, reject
+from tests.payouts.acts import approve, ask, hold, reject
 from tests.payouts.makers import DAY, IBAN, assert_clean, change, earn
 from tests.payouts.run_acts import propose, release, set_up
 
@@ -100,6 +101,32 @@ def test_who_approves_has_looked(session: Session) -> None:
     approve(session, withdrawal)
 
     assert propose(session).item_count == 1
+
+
+@pytest.mark.parametrize("why", ["debt", "hold"])
+def test_what_is_stopped_does_not_count_as_waiting_for_a_run(session: Session, why: str) -> None:
+    if why == "debt":
+        in_debt(session)
+    else:
+        held, _, _ = asked(session)
+        hold(session, held)
+    asked(session)
+
+    found = run_queries.to_pay(session)
+
+    assert found[Rail.BANK] == ToPay(1, Money.parse("42.00"), stopped=1)
+    assert found[Rail.PAYPAL] == ToPay(0, Money.zero(), stopped=0)
+
+
+def test_the_page_of_runs_says_what_is_stopped(client: TestClient, session: Session) -> None:
+    in_debt(session)
+    sign_in(client, make_operator(session))
+
+    page = client.get("/ops/payouts/runs", headers=PAGE).text
+
+    assert "Nothing waits for a run." in page
+    assert "One more is stopped by a hold or a debt." in page
+    assert "Propose a run by bank transfer" not in page
 
 
 def test_the_operator_sees_the_debt_and_decides(client: TestClient, session: Session) -> None:

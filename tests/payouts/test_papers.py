@@ -83,7 +83,8 @@ def test_a_payout_that_arrived_gets_its_invoice(session: Session) -> None:
     assert "Autofacturation" in told
     assert "Ada & fils" in told
     assert "2 rue de l'Été" in told
-    assert "FR40303265045" in told
+    assert "N° TVA FR40303265045" in told
+    assert f"Versement {paper.facts['withdrawal']}" in told
     assert "TVA non applicable, art. 293 B du CGI" in told
     assert "20,00 €" in told
     assert (paper.net, paper.vat, paper.total) == (withdrawal.amount, paper.vat, withdrawal.amount)
@@ -143,6 +144,8 @@ def test_an_invoice_is_taken_back_once_and_written_anew(session: Session) -> Non
     assert (note.number, note.total) == ("CN-2026-00001", first.total)
     assert "Avoir CN-2026-00001" in read(note.pdf)
     assert "SB-2026-00001" in read(note.pdf)
+    assert "Autofacturation : facture établie par le client" in read(note.pdf)
+    assert "Acquittée" not in read(note.pdf)
     assert second.number == "SB-2026-00002"
     assert str(second.vat) == "3.33 EUR"
     assert papers.problems(session) == []

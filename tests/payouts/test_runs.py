@@ -57,6 +57,15 @@ def test_without_an_own_account_nothing_is_proposed(session: Session) -> None:
     assert "PAYOUT_DEBTOR_IBAN" in str(refusal.value)
 
 
+def test_a_bic_that_is_none_is_said_and_no_file_is_tried(session: Session) -> None:
+    to_bank(session)
+
+    with set_up(payout_debtor_bic="MYBANK"), pytest.raises(runs.RailNotSetUp) as refusal:
+        propose(session)
+
+    assert "PAYOUT_DEBTOR_BIC" in str(refusal.value)
+
+
 def test_nothing_to_pay_makes_no_run(session: Session) -> None:
     with pytest.raises(runs.NothingToPay):
         propose(session)

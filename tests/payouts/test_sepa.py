@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 from lxml import etree
 
-from flowlink.payouts import sepa, xml_schemas
+from flowlink.payouts import sepa, sepa_letters, xml_schemas
 
 NAMES = {"p": "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"}
 
@@ -64,14 +64,18 @@ def test_without_a_bic_the_bank_finds_it_by_the_iban() -> None:
         ("<script>", ".script."),
         ("Ada\u2019s //odd// name/", "Ada's /odd/ name"),
         ("a///b////c", "a/b/c"),
-        ("李明", ".."),
+        ("李明", "NOTPROVIDED"),
+        ("😀 …", "NOTPROVIDED"),
+        ("Γιώργος Ψαράς", "Giorgos PSaras"),
+        ("Юлия Щерева-Джон й", "YUliya SHTereva-Dzhon y"),
+        ("Þór Ħaż-Żabbar \u2013 “Groẞ”", "THor Haz-Zabbar - .GroSS."),
         ("   ", "NOTPROVIDED"),
         ("x" * 100, "x" * 70),
         ("ada@example.org", "ada(at)example.org"),
     ],
 )
 def test_names_are_in_letters_that_every_bank_takes(typed: str, sent: str) -> None:
-    assert sepa.plain(typed, 70) == sent
+    assert sepa_letters.plain(typed, 70) == sent
 
 
 @pytest.mark.parametrize(

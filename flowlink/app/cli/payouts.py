@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from flowlink.app import opening, server
 from flowlink.app.outcome import Failed, note, say
-from flowlink.kernel import clock, db
+from flowlink.kernel import clock, db, settings
 from flowlink.kernel.errors import FlowlinkError
 
 _STEP_S = 2.0  # how long each state of a fake payout lasts
@@ -52,7 +52,8 @@ def fakepay(arguments: Namespace) -> None:
     from flowlink.payouts.fakepay.server import FakePay, deliver
     from flowlink.payouts.fakepay.state import Ledger
 
-    _, loaded = opening.load(arguments)
+    opening.configure(arguments)
+    loaded = settings.current()
     if loaded.in_production:
         raise Failed("a fake PayPal has no place in production")
     knobs = Accidents(
@@ -64,7 +65,9 @@ def fakepay(arguments: Namespace) -> None:
         unanswered=arguments.unanswered,
         server_errors=arguments.server_errors,
     )
-    fake, stop = FakePay(ledger=Ledger(knobs=knobs)), threading.Event()
+    # Its names go on from the clock: those of a fake that ran before are known to the product.
+    started = int(clock.now().timestamp()) * 1000
+    fake, stop = FakePay(ledger=Ledger(knobs=knobs, counter=started)), threading.Event()
     listener = arguments.webhook or f"{loaded.url}/webhooks/paypal"
 
     def live() -> None:

@@ -8,6 +8,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from flowlink.kernel.accidents import Accidents
@@ -55,6 +56,8 @@ class Item:
             "payout_batch_id": self.batch_id,
             "payout_item": self.asked,
         }
+        if self.status == "SUCCESS":
+            found["payout_item_fee"] = _fee_of(self.asked["amount"])
         if self.status in _ERRORS:
             name, message = _ERRORS[self.status]
             found["errors"] = {"name": name, "message": message, "debug_id": "fake"}
@@ -169,6 +172,12 @@ class Ledger:
     def _name(self, prefix: str) -> str:
         self.counter += 1
         return f"{prefix}{self.counter:012d}"
+
+
+def _fee_of(amount: dict[str, str]) -> dict[str, str]:
+    """Two per cent, as PayPal keeps of most payouts, in whole cents."""
+    kept = (Decimal(amount["value"]) * 2).scaleb(-2).quantize(Decimal("0.01"))
+    return {"currency": amount["currency"], "value": f"{kept:.2f}"}
 
 
 def fate_of(receiver: str) -> tuple[str, ...]:
