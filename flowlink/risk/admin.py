@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from flowlink.identity.deps import Operator, require_operator
-from flowlink.kernel import clock, jobs, policy as policies
+from flowlink.kernel import clock, policy as policies
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
 from flowlink.partners.ids import PartnerId
-from flowlink.risk import queries, scales, service as risk
+from flowlink.risk import queries, scales, service as risk, sweep
 from flowlink.risk.models import Flag
 from flowlink.risk.queries import OpenHold
 from flowlink.risk.scales import Scale
@@ -95,9 +95,9 @@ def lift_chosen(session: Db, operator: Operator, form: Annotated[LiftForm, Form(
 
 
 @router.post("/ops/sweep")
-def sweep(session: Db) -> Response:
+def look_now(session: Db, operator: Operator) -> Response:
     """Let the worker look at everybody now, as the schedule does every ten minutes."""
-    jobs.enqueue(session, "risk_sweep", {}, coalesce=True)
+    sweep.ask(session, actor=operator.label, now=clock.now(), ip=operator.ip)
     return see_other(HOLDS)
 
 
