@@ -69,6 +69,7 @@ def test_the_evidence_is_what_the_rule_saw() -> None:
     assert (facts["rule"], facts["limit"], facts["clicks"]) == ("velocity", 40, 52)
     assert (facts["ip_hashes"], facts["user_agents"], facts["networks"]) == (52, 1, 1)
     assert (facts["datacenter_share"], facts["conversions"]) == ("0 %", 0)
+    assert facts["click_to_conversion_s"] == []
     assert "52 clicks" in hold.reason
     assert (hold.flag, hold.deadline) == (Flag.HOLD, LATER + timedelta(days=30))
 
