@@ -242,7 +242,7 @@ def _wants_json(request: Request) -> bool:
 
 
 def _is_form(request: Request) -> bool:
-    """Filled in by hand or like it, or left empty: refused with 400 whatever the reason (spec 3)."""
+    """Filled in by hand or like it, or not at all: 400 whatever the reason (spec 3)."""
     sent = request.headers.get("content-type", "")
     bare = request.method == "POST" and not sent and not request.url.path.startswith("/api/")
     return sent.startswith(_FORM_TYPES) or bare or not _wants_json(request)

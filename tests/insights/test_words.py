@@ -43,7 +43,7 @@ def test_every_job_says_in_french_how_it_ended(now: datetime) -> None:
 @pytest.mark.parametrize(
     ("said", "french"),
     [
-        ("2 holds placed, 0 clicks watched, 3 overdue", "retenues posées : 2, "),
+        ("2 holds placed, 0 clicks watched, 3 overdue", "blocages posés : 2, "),
         ("40 clicks within ten minutes; the limit is 40.", "40 clics en dix minutes"),
         ("gaps vary by 35%", "les écarts varient de 35 %"),
         ("bank: 3 withdrawals, 120.00 EUR", "banque : retraits : 3, 120.00 EUR"),
