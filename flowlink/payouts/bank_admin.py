@@ -53,6 +53,16 @@ def show_answers(
     )
 
 
+@router.get("/files.csv")
+def files_csv(session: Db) -> Response:
+    """Every file that was taken in."""
+    rows = (
+        (public_ids.public(FILE, one.id), one.name, one.kind, one.line_count, one.uploaded_at)
+        for one in run_queries.bank_files(session, limit=CSV_SIZE)
+    )
+    return csv.response("bank-files.csv", ["file", "name", "kind", "lines", "taken_in_at"], rows)
+
+
 @router.post("")
 def take_in(
     session: Db, operator: Operator, file: Annotated[UploadFile | None, File()] = None
