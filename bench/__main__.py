@@ -11,6 +11,7 @@ from bench import (
     redirect,
     risk,
     startup,
+    waiting,
 )
 
 for benchmark in (
@@ -23,6 +24,7 @@ for benchmark in (
     limits,
     reads,
     pages,
+    waiting,
     risk,
 ):
     print(f"\n## {benchmark.__name__.removeprefix('bench.')}", flush=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
-from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -27,7 +26,7 @@ from flowlink.kernel import audit, db, jobs, migrate, settings
 from flowlink.kernel.money import Money
 from flowlink.kernel.postgres import EmbeddedPostgres
 from flowlink.kernel.settings import Settings
-from flowlink.partners import service as partners
+from flowlink.partners import groups, service as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts.models import Accrual
 from flowlink.payouts.waiting_models import Waiting
@@ -45,7 +44,6 @@ START = datetime(2026, 11, 2, tzinfo=UTC)
 SEED = 20261121
 DAYS = 3
 PRICE = Money.from_cents(10)
-GROUP = UUID("6f2d8a34-9f0e-4f63-8a55-3f1f6b6f0c11")  # everybody is in it
 LARGE = 10_000  # percent of the usual limit
 FRAUD_BEGINS = timedelta(days=1)  # the day before it tells what usually sells
 URL = "http://testserver"
@@ -103,19 +101,15 @@ def play(days: int, *, scaled: bool, small: bool = False) -> list[Outcome]:
     with db.write() as session:
         people = _settle_in(session, players)
         if scaled:
-            _scale(session)
-    scales.groups_from(lambda session, ids: dict.fromkeys(ids, GROUP))
+            _scale(session, people.values())
     truth = Truth()
     later: dict[datetime, list[tuple[str, datetime]]] = defaultdict(list)
-    try:
-        slot = START
-        while slot < START + timedelta(days=days):
-            _live(world, players, people, slot, truth, later)
-            slot += SLOT
-        jobs.run("click_accrual", slot + timedelta(hours=1))
-        jobs.run_pending(slot + timedelta(hours=1))
-    finally:
-        scales.groups_from(lambda session, ids: {})
+    slot = START
+    while slot < START + timedelta(days=days):
+        _live(world, players, people, slot, truth, later)
+        slot += SLOT
+    jobs.run("click_accrual", slot + timedelta(hours=1))
+    jobs.run_pending(slot + timedelta(hours=1))
     return _outcomes(truth, slot + timedelta(hours=2))
 
 
@@ -247,15 +241,16 @@ def _sign_in(
             audit.record(session, actor_of(user_id), "signed in", one.name, at, one.home)
 
 
-def _scale(session: Session) -> None:
+def _scale(session: Session, people: Collection[PartnerId]) -> None:
+    """Everybody in one group, for which more traffic is usual."""
+    why, by = "posts go viral", "bench"
+    group = groups.create(session, name="everybody", actor=by, now=START)
+    for partner_id in people:
+        groups.move(
+            session, partner_id=partner_id, group_id=group.id, reason=why, actor=by, now=START
+        )
     scales.set_for_group(
-        session,
-        group_id=GROUP,
-        name="everybody",
-        percent=LARGE,
-        reason="posts go viral",
-        actor="bench",
-        now=START,
+        session, group_id=group.id, version=0, percent=LARGE, reason=why, actor=by, now=START
     )
 
 

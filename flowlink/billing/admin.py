@@ -80,6 +80,7 @@ def give_plan(
         plan=form.plan,
         actor=operator.label,
         now=clock.now(),
+        ip=operator.ip,
     )
     return see_other("/admin/teams")
 

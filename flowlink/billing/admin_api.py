@@ -49,8 +49,11 @@ def make_team(session: Db, operator: Operator, body: TeamIn) -> TeamOut:
         name=body.name or body.slug,
         actor=operator.label,
         now=now,
+        ip=operator.ip,
     )
-    purchases.give_plan(session, team=team, plan=body.plan, actor=operator.label, now=now)
+    purchases.give_plan(
+        session, team=team, plan=body.plan, actor=operator.label, now=now, ip=operator.ip
+    )
     return TeamOut(
         id=ids.public(team.id),
         slug=team.slug,

@@ -179,7 +179,9 @@ def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: dateti
     return _order(session, locked, specs, terms, 1, actor, now, None, fingerprint)
 
 
-def give_plan(session: Session, *, team: Team, plan: str, actor: str, now: datetime) -> None:
+def give_plan(
+    session: Session, *, team: Team, plan: str, actor: str, now: datetime, ip: str = ""
+) -> None:
     """The operator's word: this plan from now on, without payment and without end.
 
     :raises UnknownPlan:
@@ -204,7 +206,7 @@ def give_plan(session: Session, *, team: Team, plan: str, actor: str, now: datet
         session.add(
             grants.of(given, quantity=1, reason="given", starts_at=now, ends_at=None, now=now)
         )
-    audit.record(session, actor, "gave plan", team_ids.public(team.id), now, plan=plan)
+    audit.record(session, actor, "gave plan", team_ids.public(team.id), now, ip, plan=plan)
 
 
 def cancel(

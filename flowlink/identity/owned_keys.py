@@ -13,6 +13,20 @@ from flowlink.identity.scopes import OwnerKind
 from flowlink.kernel import audit, ids
 from flowlink.kernel.errors import NotFound
 
+HEADER = ("key", "name", "begins_with", "scopes", "created_at", "last_used_at")
+
+
+def cells(key: ApiKey) -> tuple[object, ...]:
+    """A key as a row of a file, under `HEADER`; without scopes it may do all its owner may."""
+    return (
+        ids.public(KEY, key.id),
+        key.name,
+        key.hint,
+        " ".join(key.scopes or ()),
+        key.created_at,
+        key.last_used_at,
+    )
+
 
 def live(session: Session, *, owner_kind: OwnerKind, owner_id: UUID) -> Sequence[ApiKey]:
     """Those that still open something, the newest first."""

@@ -1,6 +1,6 @@
 """Reads of identity: who a token belongs to, and what somebody's account page shows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -99,6 +99,15 @@ def person_behind(session: Session, actor: str) -> UserId | None:
         return None
     keeper = (key.user_id or key.owner_id) if key is not None else None
     return None if keeper is None else UserId(keeper)
+
+
+def emails_behind(session: Session, actors: Collection[str]) -> dict[str, str]:
+    """The addresses of those actors who are people, or keys that people keep."""
+    found = {actor: person_behind(session, actor) for actor in actors}
+    people = {actor: user_id for actor, user_id in found.items() if user_id is not None}
+    rows = select(User.id, User.email).where(User.id.in_(people.values()))
+    emails = {UserId(user_id): email for user_id, email in session.execute(rows)}
+    return {actor: emails[user_id] for actor, user_id in people.items() if user_id in emails}
 
 
 def key_holder(session: Session, *, token: str) -> Principal | None:

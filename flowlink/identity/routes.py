@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, StringConstraints
 
-from flowlink.identity import clients, hats, queries, scopes, service as identity
+from flowlink.identity import clients, hats, owned_keys, queries, scopes, service as identity
 from flowlink.identity.deps import (
     ORIGIN_COOKIE,
     ClientIp,
@@ -23,6 +23,7 @@ from flowlink.identity.service import Area, LinkExpired, LinkUnknown, LinkUsed, 
 from flowlink.kernel import clock, ids, logs, settings
 from flowlink.kernel.errors import Forbidden, Invalid
 from flowlink.notify import transport
+from flowlink.web import csv
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -133,6 +134,28 @@ def account(request: Request, session: Db, viewer: CurrentViewer) -> HTMLRespons
         keys=queries.keys_of(session, user_id=viewer.user_id),
         scopes={kind: scopes.SCOPES[kind] for kind in kinds},
     )
+
+
+@router.get("/account/sessions.csv")
+def sessions_csv(session: Db, viewer: CurrentViewer) -> Response:
+    found = queries.sessions_of(session, user_id=viewer.user_id, now=clock.now())
+    rows = (
+        (
+            ids.public(SESSION, one.id),
+            clients.device(one.user_agent),
+            one.last_seen_at,
+            one.created_at,
+        )
+        for one in found
+    )
+    return csv.response("sessions.csv", ("session", "device", "last_seen_at", "signed_in_at"), rows)
+
+
+@router.get("/account/keys.csv")
+def keys_csv(session: Db, viewer: CurrentViewer) -> Response:
+    found = queries.keys_of(session, user_id=viewer.user_id)
+    rows = ((one.owner_kind, *owned_keys.cells(one)) for one in found)
+    return csv.response("keys.csv", ("acts_for", *owned_keys.HEADER), rows)
 
 
 @router.post("/account/language")

@@ -6,6 +6,7 @@ from flowlink.identity.deps import require_operator
 from flowlink.insights import (
     admin_cases,
     admin_desk,
+    admin_files,
     admin_groups,
     admin_house,
     admin_inbox,
@@ -29,6 +30,7 @@ def console() -> Response:
 
 
 _PARTS = (
+    admin_files,
     admin_desk,
     admin_people,
     admin_groups,

@@ -17,7 +17,7 @@ from flowlink.payouts.ids import CASE, DISPUTE
 from flowlink.tracking.ids import CONVERSION
 from flowlink.web import csv, lists
 from flowlink.web.forms import Line, Paragraph
-from flowlink.web.lists import CSV_SIZE, SIZE, Cursor
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, One
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -127,16 +127,24 @@ def decline_case(
 
 @router.get("/admin/disputes")
 def show_disputes(
-    request: Request, session: Db, state: DisputeFilter = "", cursor: Cursor = None
+    request: Request,
+    session: Db,
+    state: DisputeFilter = "",
+    dispute: One = "",
+    cursor: Cursor = None,
 ) -> Response:
-    """Sales that buyers contest, newest first."""
-    found = dispute_queries.lines(session, state=state, before=lists.before(cursor), limit=SIZE + 1)
+    """Sales that buyers contest, newest first; or one of them."""
+    only = ids.parse(DISPUTE, dispute) if dispute else None
+    found = dispute_queries.lines(
+        session, state=state, only=only, before=lists.before(cursor), limit=SIZE + 1
+    )
     return page(
         request,
         "insights/disputes.html",
         disputes=lists.cut(found, key=lambda line: line.dispute.id),
         states=DISPUTE_STATES,
         state=state,
+        only=dispute,
     )
 
 

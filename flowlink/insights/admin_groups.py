@@ -1,6 +1,7 @@
 """Console pages about what is agreed: groups, overrides of one partner, and of an offer."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -8,13 +9,14 @@ from pydantic import BaseModel, BeforeValidator
 
 from flowlink.identity.deps import Operator
 from flowlink.insights import agreements, offers as shown
-from flowlink.kernel import clock, ids
+from flowlink.kernel import clock, ids, policy as policies
 from flowlink.kernel.money import Money
 from flowlink.partners import groups, ids as partner_ids
 from flowlink.partners.ids import GROUP, PartnerId
 from flowlink.payouts import deals
 from flowlink.payouts.deals import Agreement, DealLine, Scope
 from flowlink.payouts.ids import DEAL
+from flowlink.risk import scales
 from flowlink.tracking import marks, offers
 from flowlink.tracking.ids import LINK
 from flowlink.web import csv, lists
@@ -38,6 +40,14 @@ class GroupForm(BaseModel):
     description: Paragraph = ""
     for_newcomers: CheckboxField = False
     version: int = 0
+    reason: Line = ""
+
+
+class LimitForm(BaseModel):
+    """How many clicks in ten minutes are usual in this group, in percent of everybody's."""
+
+    version: int = 0
+    percent: int = 0
     reason: Line = ""
 
 
@@ -124,8 +134,14 @@ def show_group(
         before=lists.before(cursor),
         now=clock.now(),
     )
-    members = lists.cut(found.members, key=lambda each: each.partner.id)
-    return page(request, "insights/group.html", shown=found, members=members, plain=shown.plain)
+    return page(
+        request,
+        "insights/group.html",
+        shown=found,
+        members=lists.cut(found.members, key=lambda each: each.partner.id),
+        plain=shown.plain,
+        clicks=partial(scales.clicks, policy=policies.at(session, clock.now())),
+    )
 
 
 @router.get("/admin/groups/{group_id}/members.csv")
@@ -142,6 +158,31 @@ def members_csv(session: Db, group_id: str) -> Response:
 def group_deals_csv(session: Db, group_id: str) -> Response:
     lines = deals.history(session, group_id=ids.parse(GROUP, group_id), now=clock.now())
     return csv.response("deals.csv", DEAL_HEADER, map(_cells, lines))
+
+
+@router.get("/admin/groups/{group_id}/limits.csv")
+def group_limits_csv(session: Db, group_id: str) -> Response:
+    """Every version of the limit of clicks that this group has of its own."""
+    found = scales.history(session, group_id=ids.parse(GROUP, group_id))
+    rows = ((one.version, one.percent, one.reason, one.actor, one.at) for one in found)
+    return csv.response("limits.csv", ["version", "percent", "reason", "actor", "at"], rows)
+
+
+@router.post("/admin/groups/{group_id}/limit")
+def set_limit(
+    session: Db, actor: Operator, group_id: str, form: Annotated[LimitForm, Form()]
+) -> Response:
+    scales.set_for_group(
+        session,
+        group_id=ids.parse(GROUP, group_id),
+        version=form.version,
+        percent=form.percent,
+        reason=form.reason,
+        actor=actor.label,
+        now=clock.now(),
+        ip=actor.ip,
+    )
+    return see_other(f"/admin/groups/{group_id}#limit")
 
 
 @router.post("/admin/groups/{group_id}")

@@ -1,5 +1,6 @@
 """Console pages about the running of the place: jobs, mails, audit log, flags and policy."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Annotated
 
@@ -7,10 +8,12 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator
 
+from flowlink.identity import queries as identity
 from flowlink.identity.deps import Operator, SecretReader
 from flowlink.insights import queue, records, service
 from flowlink.kernel import clock, flags, ids, jobs, policy
 from flowlink.kernel.flags import Flag
+from flowlink.kernel.models import AuditRow, PolicyRow
 from flowlink.notify import queries as notify, service as mails_service
 from flowlink.notify.ids import MAIL, MailId
 from flowlink.web import csv, lists
@@ -161,8 +164,14 @@ def audit(
         session, query=q, first=first, last=last, before=lists.before(cursor), limit=SIZE + 1
     )
     cut = lists.cut(found, key=lambda row: row.id)
-    days = {"first": first or "", "last": last or ""}
-    return page(request, "insights/audit.html", lines=cut, q=q, days=days)
+    return page(
+        request,
+        "insights/audit.html",
+        lines=cut,
+        people=identity.emails_behind(session, {row.actor for row in cut.items}),
+        q=q,
+        days={"first": first or "", "last": last or ""},
+    )
 
 
 @router.get("/admin/audit.csv")
@@ -170,9 +179,18 @@ def audit_csv(
     session: Db, q: Search = "", first: OptionalDay = None, last: OptionalDay = None
 ) -> Response:
     found = records.audit_lines(session, query=q, first=first, last=last, limit=CSV_SIZE)
-    header = ["at", "actor", "action", "subject", "from", "details"]
+    people = identity.emails_behind(session, {row.actor for row in found})
+    header = ["at", "actor", "action", "subject", "from", "details", "email"]
     rows = (
-        (row.at, row.actor, row.action, row.subject, row.ip, records.as_text(row.details))
+        (
+            row.at,
+            row.actor,
+            row.action,
+            row.subject,
+            row.ip,
+            records.as_text(row.details),
+            people.get(row.actor),
+        )
         for row in found
     )
     return csv.response("audit.csv", header, rows)
@@ -182,11 +200,13 @@ def audit_csv(
 def show_settings(request: Request, session: Db, cursor: Cursor = None) -> Response:
     """Flags and business numbers as they stand, and every change that was made."""
     history = records.policy_history(session, before=lists.before(cursor), limit=SIZE + 1)
+    switches = records.flag_history(session)
     return page(
         request,
         "insights/settings.html",
         flags=records.flag_states(session),
-        switches=records.flag_history(session),
+        switches=switches,
+        people=identity.emails_behind(session, {*_actors(history), *_actors(switches)}),
         numbers=records.policy_states(session, clock.now()),
         history=lists.cut(history, key=lambda row: row.id),
     )
@@ -231,6 +251,10 @@ def change_policy(session: Db, actor: Operator, form: Annotated[PolicyForm, Form
         ip=actor.ip,
     )
     return see_other("/admin/settings")
+
+
+def _actors(rows: Sequence[PolicyRow] | Sequence[AuditRow]) -> set[str]:
+    return {row.actor for row in rows}
 
 
 def _mail_id(text: str) -> MailId:

@@ -153,6 +153,7 @@ def take_report(
         content=file.file.read(),
         actor=actor.label,
         now=clock.now(),
+        ip=actor.ip,
     )
     return see_other(_path(report))
 
@@ -199,10 +200,19 @@ def rows_csv(session: Db, report_id: str, *, problems: bool = False) -> Response
 
 
 @router.post(f"{REPORTS}/{{report_id}}/columns")
-def choose_columns(session: Db, report_id: str, form: Annotated[ColumnsForm, Form()]) -> Response:
+def choose_columns(
+    session: Db, actor: Operator, report_id: str, form: Annotated[ColumnsForm, Form()]
+) -> Response:
     """Another mapping; the preview follows it."""
     given = {name: int(place) for name, place in form.model_dump().items() if place.isdigit()}
-    report = reports.choose_columns(session, report_id=ids.parse(REPORT, report_id), columns=given)
+    report = reports.choose_columns(
+        session,
+        report_id=ids.parse(REPORT, report_id),
+        columns=given,
+        actor=actor.label,
+        now=clock.now(),
+        ip=actor.ip,
+    )
     return see_other(_path(report))
 
 

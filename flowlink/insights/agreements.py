@@ -20,6 +20,8 @@ from flowlink.partners.referrals import ReferralLine
 from flowlink.payouts import deals, rewards
 from flowlink.payouts.deal_models import Deal
 from flowlink.payouts.deals import DealLine, Scope
+from flowlink.risk import scales
+from flowlink.risk.watch_models import VelocityScale
 from flowlink.tracking import offers
 from flowlink.tracking.models import Link, Offer
 from flowlink.web.lists import SIZE
@@ -67,6 +69,7 @@ class GroupPage:
     members: Sequence[Member]
     deals: Sequence[DealLine]
     form: DealForm
+    limits: Sequence[VelocityScale]
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def group_page(
         members=groups.members(session, group_id, before=before, limit=SIZE + 1),
         deals=lines,
         form=_form(session, lines, offer, group_id=group_id),
+        limits=scales.history(session, group_id=group_id),
     )
 
 

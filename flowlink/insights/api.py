@@ -33,7 +33,6 @@ class SummaryOut(BaseModel):
     epc_7d: float
     available: float
     reserved: float
-    held: float
     paid: float
     pending: int
     approved: int
@@ -63,7 +62,6 @@ def _out(shown: Summary) -> SummaryOut:
         epc_7d=_euros(shown.epc_7d),
         available=_euros(shown.available),
         reserved=_euros(shown.reserved),
-        held=_euros(shown.held),
         paid=_euros(shown.paid),
         pending=shown.assignments["pending"],
         approved=shown.assignments["approved"],

@@ -27,9 +27,10 @@ from flowlink.partners import ids as partner_ids
 from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.payouts import debt_queries, invoices, runs
 from flowlink.payouts.case_models import Case, CaseState, Dispute, DisputeState
-from flowlink.payouts.ids import CASE
+from flowlink.payouts.ids import BANK_LINE, CASE, DISPUTE, PREFIX as WITHDRAWAL
 from flowlink.payouts.models import State, Withdrawal
 from flowlink.payouts.run_models import BankFile, BankLine, LineOutcome, Run, RunItem, RunState
+from flowlink.risk import watches
 from flowlink.risk.models import Hold
 from flowlink.risk.watch_models import Watch, WatchState
 from flowlink.tracking import journal_health
@@ -57,6 +58,10 @@ class Kind:
 
 _PARTNER = {"thing": "/admin/partners/", "prefix": partner_ids.PREFIX}
 _POSTBACK = {"thing": "/admin/postbacks/", "prefix": POSTBACK}
+_WATCH = {"thing": "/ops/watches?watch=", "prefix": watches.PREFIX}
+_WITHDRAWAL = {"thing": "/ops/payouts/pending?withdrawal=", "prefix": WITHDRAWAL}
+_DISPUTE = {"thing": "/admin/disputes?dispute=", "prefix": DISPUTE}
+_BANK_LINE = {"thing": "/ops/payouts/answers?line=", "prefix": BANK_LINE}
 _RUN = {"thing": "/ops/payouts/runs/", "prefix": runs.PREFIX}
 
 # The order is that of urgency among those that are late, and again among those that are not:
@@ -69,22 +74,22 @@ KINDS = (
     Kind("journal_refusals", "/admin/losses#refusals"),
     Kind("edges_late", "/admin/losses#edges", journal_health.LATE),
     Kind("holds", "/ops/holds", timedelta(), **_PARTNER),
-    Kind("watches", "/ops/watches"),
+    Kind("watches", "/ops/watches", timedelta(), **_WATCH),
     Kind("runs_troubled", "/ops/payouts/runs", timedelta(), **_RUN),
-    Kind("bank_lines", "/ops/payouts/answers", DAY),
-    Kind("withdrawals", "/ops/payouts/pending?state=requested", DAY),
-    Kind("withdrawals_stopped", "/ops/payouts/pending?state=approved", DAY),
+    Kind("bank_lines", "/ops/payouts/answers", DAY, **_BANK_LINE),
+    Kind("withdrawals", "/ops/payouts/pending?state=requested", DAY, **_WITHDRAWAL),
+    Kind("withdrawals_stopped", "/ops/payouts/pending?state=approved", DAY, **_WITHDRAWAL),
     Kind("runs", "/ops/payouts/runs", DAY, **_RUN),
-    Kind("tasks_failed", "/admin/jobs", HOUR),
+    Kind("tasks_failed", "/admin/jobs", HOUR, thing="/admin/jobs#task-"),
     Kind("jobs_failed", "/admin/jobs", HOUR, thing="/admin/jobs/"),
     Kind("mails_failed", "/admin/mails?state=failed", DAY, thing="/admin/mails/", prefix=MAIL),
     Kind("unread", "/admin/postbacks/quarantine", HOUR, **_POSTBACK),
     Kind("quarantined", "/admin/postbacks/quarantine", DAY, **_POSTBACK),
     Kind("orphans", "/admin/postbacks/quarantine", 7 * DAY, **_POSTBACK),
-    Kind("disputes", "/admin/disputes?state=open", 7 * DAY),
+    Kind("disputes", "/admin/disputes?state=open", 7 * DAY, **_DISPUTE),
     Kind("cases", "/admin/cases", 3 * DAY, thing="/admin/cases/", prefix=CASE),
     Kind("applications", "/admin/partners?status=pending", 2 * DAY, **_PARTNER),
-    Kind("invoices", "/admin/papers", 30 * DAY),
+    Kind("invoices", "/admin/papers", 30 * DAY, **_PARTNER),
 )
 BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
 
@@ -124,7 +129,7 @@ def _of_partner(found: Select[Any], row: Any) -> Select[Any]:
 
 def _risk() -> list[Select[Any]]:
     holds = _things("holds", Hold.created_at, User.email, Hold.partner_id, due=Hold.deadline)
-    watches = _things("watches", Watch.created_at, User.email, due=Watch.deadline)
+    watches = _things("watches", Watch.created_at, User.email, Watch.id, due=Watch.deadline)
     return [
         _of_partner(holds, Hold).where(Hold.lifted_at.is_(None)),
         _of_partner(watches, Watch).where(Watch.state == WatchState.OPEN),
@@ -134,11 +139,11 @@ def _risk() -> list[Select[Any]]:
 def _paying() -> list[Select[Any]]:
     odd = (LineOutcome.UNMATCHED, LineOutcome.CONTRADICTION)
     named = func.coalesce(func.nullif(BankLine.end_to_end_id, ""), BankFile.name)
-    lines = _things("bank_lines", BankFile.uploaded_at, named).select_from(BankLine)
-    asked = _things("withdrawals", Withdrawal.created_at, User.email)
-    stopped = _things("withdrawals_stopped", Withdrawal.updated_at, User.email)
+    lines = _things("bank_lines", BankFile.uploaded_at, named, BankLine.id).select_from(BankLine)
+    asked = _things("withdrawals", Withdrawal.created_at, User.email, Withdrawal.id)
+    stopped = _things("withdrawals_stopped", Withdrawal.updated_at, User.email, Withdrawal.id)
     unseen = debt_queries.owed() > Withdrawal.debt_seen_micro
-    unwritten = _things("invoices", Withdrawal.updated_at, User.email)
+    unwritten = _things("invoices", Withdrawal.updated_at, User.email, Withdrawal.partner_id)
     return [
         _of_partner(asked, Withdrawal).where(Withdrawal.state == State.REQUESTED),
         _of_partner(stopped, Withdrawal).where(Withdrawal.state == State.APPROVED, unseen),
@@ -166,7 +171,7 @@ def _troubled() -> Select[Any]:
 
 def _arguments() -> list[Select[Any]]:
     cases = _things("cases", Case.created_at, User.email, Case.id)
-    disputes = _things("disputes", Dispute.opened_at, Dispute.reference)
+    disputes = _things("disputes", Dispute.opened_at, Dispute.reference, Dispute.id)
     waiting = _things("applications", Partner.created_at, User.email, Partner.id)
     return [
         _of_partner(cases, Case).where(Case.state == CaseState.OPEN),
@@ -216,7 +221,7 @@ def _tasks(now: datetime) -> Select[Any]:
         .scalar_subquery()
     )
     since = func.coalesce(last, now)
-    failed: Select[Any] = _things("tasks_failed", since, tasks.c.task_name)
+    failed: Select[Any] = _things("tasks_failed", since, tasks.c.task_name, tasks.c.id)
     return failed.where(cast(tasks.c.status, Text) == "failed")
 
 

@@ -67,18 +67,18 @@ def offer_page(session: Session, *, offer: Offer, now: datetime) -> OfferPage:
         spent_today=sum(today.values(), Money.zero()),
         stopped=budgets.stop_of(offer, left=left, now=now),
         versions=payable.versions(session, [offer.id])[offer.id][:SHOWN],
-        funded=_funded(session, offer),
+        funded=funded(session, offer),
     )
 
 
-def _funded(session: Session, offer: Offer) -> Sequence[Funding]:
+def funded(session: Session, offer: Offer, *, limit: int = SHOWN) -> Sequence[Funding]:
     """What came into the budget or was taken back, the newest first; what clicks took is not it."""
     rows = (
         select(EntryRow.id, EntryRow.at, TransferRow.code, TransferRow.amount)
         .join(TransferRow, TransferRow.entry_id == EntryRow.id)
         .where(EntryRow.source.startswith(f"budget:{offer.id}:"), EntryRow.kind == "budget")
         .order_by(EntryRow.id.desc())
-        .limit(SHOWN)
+        .limit(limit)
     )
     return [
         Funding(entry_id, at, code, Money(micro if code == Code.BUDGET else -micro, offer.currency))

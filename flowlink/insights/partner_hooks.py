@@ -87,6 +87,23 @@ def show_endpoints(request: Request, session: Db, partner_id: CurrentPartner) ->
     return page(request, "insights/webhooks.html", endpoints=found, events=outgoing.EVENTS)
 
 
+@router.get(f"{PAGE}.csv", include_in_schema=False)
+def endpoints_csv(session: Db, partner_id: CurrentPartner) -> Response:
+    header = ["endpoint", "method", "url", "events", "state", "failing_since"]
+    rows = (
+        (
+            ids.public(ENDPOINT, one.id),
+            one.method,
+            one.url,
+            " ".join(one.events),
+            str(one.state),
+            one.failing_since,
+        )
+        for one in outgoing.endpoints(session, partner_id)
+    )
+    return csv.response("webhooks.csv", header, rows)
+
+
 @router.post(PAGE, include_in_schema=False)
 def add_endpoint(
     session: Db, partner_id: CurrentPartner, form: Annotated[EndpointForm, Form()]

@@ -155,18 +155,28 @@ def _key_in(query: str) -> UUID | None:
 def partner_page(session: Session, *, partner_id: PartnerId, now: datetime) -> PartnerPage:
     """:raises UnknownPartner:"""
     partner = partners.get(session, partner_id)
-    links = select(Link).where(Link.partner_id == partner_id).order_by(Link.id.desc()).limit(SHOWN)
-    holds = select(Hold).where(Hold.partner_id == partner_id).order_by(Hold.id.desc()).limit(SHOWN)
     return PartnerPage(
         partner=partner,
         email=partners.email_of(session, partner_id),
         balances=payouts.balances(session, partner_id),
         clicks_30d=_clicks_since(session, partner, _month_before(now)),
-        links=session.scalars(links).all(),
+        links=links(session, partner_id, limit=SHOWN),
         sales=earnings.sales(session, partner_id=partner_id, limit=SHOWN),
         withdrawals=payouts.withdrawals(session, partner_id, limit=SHOWN),
-        holds=session.scalars(holds).all(),
+        holds=holds(session, partner_id, limit=SHOWN),
     )
+
+
+def links(session: Session, partner_id: PartnerId, *, limit: int) -> Sequence[Link]:
+    """The newest first."""
+    rows = select(Link).where(Link.partner_id == partner_id).order_by(Link.id.desc())
+    return session.scalars(rows.limit(limit)).all()
+
+
+def holds(session: Session, partner_id: PartnerId, *, limit: int) -> Sequence[Hold]:
+    """Those that bind and those that were lifted, the newest first."""
+    rows = select(Hold).where(Hold.partner_id == partner_id).order_by(Hold.id.desc())
+    return session.scalars(rows.limit(limit)).all()
 
 
 def _clicks_since(session: Session, partner: Partner, since: datetime) -> int:

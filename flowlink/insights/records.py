@@ -10,9 +10,13 @@ from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from flowlink.identity.ids import UserId, actor_of
+from flowlink.identity.models import User
 from flowlink.kernel import flags, policy, settings
 from flowlink.kernel.flags import Flag
 from flowlink.kernel.models import AuditRow, FlagRow, PolicyRow
+
+PEOPLE_MAX = 1_000  # whom a search by e-mail finds
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def audit_lines(
 ) -> Sequence[AuditRow]:
     """The newest first, of the UTC days from `first` to `last`, both included.
 
-    `query` is part of an actor, an action, a subject, an address or the facts.
+    `query` is part of an actor or their e-mail, an action, a subject, an address or the facts.
     """
     rows = select(AuditRow)
     if first is not None:
@@ -56,10 +60,17 @@ def audit_lines(
     if query:
         facts = cast(AuditRow.details, Text)
         columns = (AuditRow.actor, AuditRow.action, AuditRow.subject, AuditRow.ip, facts)
-        rows = rows.where(or_(*(column.icontains(query, autoescape=True) for column in columns)))
+        found = [column.icontains(query, autoescape=True) for column in columns]
+        rows = rows.where(or_(*found, AuditRow.actor.in_(_people(session, query))))
     if before is not None:
         rows = rows.where(AuditRow.id < before)
     return session.scalars(rows.order_by(AuditRow.id.desc()).limit(limit)).all()
+
+
+def _people(session: Session, query: str) -> list[str]:
+    """The actors whose e-mail has this in it."""
+    rows = select(User.id).where(User.email.icontains(query, autoescape=True))
+    return [actor_of(UserId(user_id)) for user_id in session.scalars(rows.limit(PEOPLE_MAX))]
 
 
 def flag_states(session: Session) -> Sequence[FlagState]:

@@ -28,7 +28,10 @@ class JobRun(Base):
     """One run of a job, by the schedule or by hand, and how it ended."""
 
     __tablename__ = "kernel_job_run"
-    __table_args__ = (Index("ix_kernel_job_run_name_id", "name", "id"),)
+    __table_args__ = (
+        Index("ix_kernel_job_run_name_id", "name", "id"),
+        Index("ix_kernel_job_run_failed", "id", postgresql_where=text("ok IS FALSE")),
+    )
 
     id: Mapped[Key]
     name: Mapped[str]

@@ -65,6 +65,13 @@ def _count(text: str) -> int:
     return number
 
 
+def _some(text: str) -> int:
+    number = _count(text)
+    if number < 1:
+        raise BadPolicyValue
+    return number
+
+
 def _price(text: str) -> Money:
     price = parse_exact(text)
     if price.micro < 0:
@@ -104,9 +111,9 @@ NAMES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "RISK_VELOCITY_MAX_CLICKS_10M": (
         "risk_velocity_max_clicks_10m",
         "risk_velocity_max_clicks_10m",
-        _count,
+        _some,
     ),
-    "RISK_HOLD_DAYS": ("risk_hold_days", "risk_hold_days", _count),
+    "RISK_HOLD_DAYS": ("risk_hold_days", "risk_hold_days", _some),
     "TICKET_AUTO_CLOSE_DAYS": ("ticket_auto_close_days", "ticket_auto_close_days", _count),
     "SHARE_EMAIL_DAILY_LIMIT": ("share_email_daily_limit", "share_email_daily_limit", _count),
     "PARTNER_APPROVAL": ("partner_approval", "partner_approval", _approval),

@@ -30,6 +30,7 @@ class Mail(Base):
         CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state"),
         CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent_at"),
         Index("ix_notify_mail_due", "next_try_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_notify_mail_failed", "id", postgresql_where=text("state = 'failed'")),
         Index("ix_notify_mail_to_address", "to_address"),
     )
 

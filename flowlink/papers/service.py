@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import db
+from flowlink.kernel import audit, db
 from flowlink.kernel.errors import NotFound, Refused
 from flowlink.papers import drawing, parties
 from flowlink.papers.drawing import Sheet
@@ -92,9 +92,12 @@ def company(session: Session) -> Party | None:
     return None if row is None else Party.of(row.party)
 
 
-def keep_company(session: Session, *, party: Party, actor: str, now: datetime) -> None:
+def keep_company(
+    session: Session, *, party: Party, actor: str, now: datetime, ip: str = ""
+) -> None:
     """From now on we are this on paper. Papers that were issued stay as they are.
 
     :raises parties.MissingDetail: :raises parties.UnknownCountry: :raises parties.BadVatNumber:
     """
     session.add(Company(party=parties.checked(party).kept(), actor=actor, created_at=now))
+    audit.record(session, actor, "changed company details", "company", now, ip)

@@ -1,6 +1,6 @@
 """Groups of partners: made, renamed, and joined. What a group earns is agreed in payouts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,10 +9,11 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from flowlink.identity import queries as identity
 from flowlink.identity.models import User
 from flowlink.kernel import audit, db, ids
 from flowlink.kernel.errors import Invalid, NotFound, Refused
-from flowlink.partners import ids as partner_ids, own_affairs
+from flowlink.partners import ids as partner_ids, own_affairs, queries
 from flowlink.partners.group_models import Group, Membership
 from flowlink.partners.ids import GROUP, PartnerId
 from flowlink.partners.models import Partner, PartnerStatus
@@ -185,6 +186,24 @@ def group_of(session: Session, partner_id: PartnerId) -> UUID | None:
     """The group that the partner belongs to now."""
     rows = select(Membership.group_id).where(Membership.partner_id == partner_id)
     return session.scalar(rows.order_by(Membership.id.desc()).limit(1))
+
+
+def groups_of(session: Session, partner_ids: Collection[PartnerId]) -> dict[PartnerId, UUID]:
+    """The groups that these partners belong to now; who is in none is left out."""
+    latest = _latest().where(Membership.partner_id.in_(partner_ids)).subquery()
+    rows = select(latest.c.partner_id, latest.c.group_id).where(latest.c.group_id.is_not(None))
+    return {PartnerId(row[0]): row[1] for row in session.execute(rows)}
+
+
+def refuse_member(session: Session, *, group_id: UUID, actor: str) -> None:
+    """Whoever stands behind `actor` is not in this group: what it gets is others' to decide.
+
+    :raises OwnAffair:
+    """
+    person = identity.person_behind(session, actor)
+    mine = queries.of_user(session, person) if person is not None else None
+    if mine is not None and group_of(session, PartnerId(mine.id)) == group_id:
+        raise own_affairs.OwnAffair
 
 
 def all_groups(session: Session) -> Sequence[GroupLine]:

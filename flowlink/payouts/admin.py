@@ -22,7 +22,7 @@ from flowlink.payouts.queries import WithdrawalLine
 from flowlink.web import csv, lists
 from flowlink.web.amounts import money_json
 from flowlink.web.forms import Line, Paragraph
-from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Format
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Format, One
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -48,14 +48,18 @@ def show_pending(
     session: Db,
     viewer: MaybeViewer,
     state: StateFilter = "",
+    withdrawal: One = "",
     cursor: Cursor = None,
     format_: Format = "",
 ) -> Response:
-    """What waits for somebody to approve or pay it, the longest wait first."""
+    """What waits for somebody to approve or pay it, the longest wait first; or one of them."""
     if format_ == "csv":
         rows = (_cells(line) for line in queries.pending(session, state=state, limit=CSV_SIZE))
         return csv.response("withdrawals.csv", _HEADER, rows)
-    found = queries.pending(session, state=state, after=lists.before(cursor), limit=SIZE + 1)
+    only = ids.parse(withdrawal) if withdrawal else None
+    found = queries.pending(
+        session, state=state, only=only, after=lists.before(cursor), limit=SIZE + 1
+    )
     shown = lists.cut(found, key=lambda line: line.id)
     if wants_json(request):
         lines = [_json(line) for line in shown.items]
@@ -68,6 +72,7 @@ def show_pending(
         waiting=waiting,
         state=state,
         states=OPEN_STATES,
+        only=withdrawal,
         fresh=viewer is None or signed_in_lately(viewer, clock.now()),
     )
 

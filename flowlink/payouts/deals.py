@@ -13,11 +13,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.identity import queries as identity
 from flowlink.kernel import audit, db, ids
 from flowlink.kernel.errors import Invalid, Refused
 from flowlink.kernel.money import FULL_BPS, Money
-from flowlink.partners import groups, own_affairs, queries as partners
+from flowlink.partners import groups, own_affairs
 from flowlink.partners.group_models import Group
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts import agreed
@@ -247,12 +246,8 @@ def _refuse_own(session: Session, scope: Scope, actor: str) -> None:
     """What is agreed with everybody may reach whoever agrees it; a group or partner is meant."""
     if scope.partner_id is not None:
         own_affairs.refuse(session, partner_id=PartnerId(scope.partner_id), actor=actor)
-    person = identity.person_behind(session, actor)
-    mine = partners.of_user(session, person) if person is not None else None
-    if scope.group_id is None or mine is None:
-        return
-    if groups.group_of(session, PartnerId(mine.id)) == scope.group_id:
-        raise own_affairs.OwnAffair
+    if scope.group_id is not None:
+        groups.refuse_member(session, group_id=scope.group_id, actor=actor)
 
 
 def _latest(session: Session, scope: Scope) -> Deal | None:

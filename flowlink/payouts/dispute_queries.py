@@ -56,6 +56,7 @@ def lines(
     *,
     state: str = "",
     partner_id: UUID | None = None,
+    only: UUID | None = None,
     before: UUID | None = None,
     limit: int = 50,
 ) -> Sequence[DisputeLine]:
@@ -69,6 +70,8 @@ def lines(
         rows = rows.where(Dispute.state == state)
     if partner_id is not None:
         rows = rows.where(Dispute.partner_id == partner_id)
+    if only is not None:
+        rows = rows.where(Dispute.id == only)
     if before is not None:
         rows = rows.where(Dispute.id < before)
     found = session.execute(rows.order_by(Dispute.id.desc()).limit(limit))

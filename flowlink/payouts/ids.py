@@ -10,6 +10,8 @@ ACCRUAL = "acc"
 DEAL = "deal"
 DISPUTE = "dsp"
 CASE = "case"
+BANK_FILE = "bnk"
+BANK_LINE = "bln"
 
 WithdrawalId = NewType("WithdrawalId", UUID)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator, require_operator
-from flowlink.kernel import audit, clock, ids
+from flowlink.kernel import clock, ids
 from flowlink.papers import parties, queries as papers, service
 from flowlink.papers.parties import Party
 from flowlink.papers.service import UnknownPaper
@@ -93,10 +93,13 @@ def take_back(
 @router.post("/admin/company")
 def keep_company(session: Db, operator: Operator, form: Annotated[CompanyForm, Form()]) -> Response:
     """Who we are on every paper from now on."""
-    now = clock.now()
-    party = Party(**form.model_dump())
-    service.keep_company(session, party=party, actor=operator.label, now=now)
-    audit.record(session, operator.label, "changed company details", "company", now, operator.ip)
+    service.keep_company(
+        session,
+        party=Party(**form.model_dump()),
+        actor=operator.label,
+        now=clock.now(),
+        ip=operator.ip,
+    )
     return see_other(PAPERS)
 
 

@@ -238,14 +238,19 @@ def journal(
 
 
 def pending(
-    session: Session, *, state: str = "", after: UUID | None = None, limit: int = 50
+    session: Session,
+    *,
+    state: str = "",
+    only: UUID | None = None,
+    after: UUID | None = None,
+    limit: int = 50,
 ) -> Sequence[WithdrawalLine]:
     """The withdrawals that wait for somebody to approve or pay them, the oldest first."""
     rows = _lines().where(Withdrawal.state.in_(OPEN_STATES))
     if state:
         rows = rows.where(Withdrawal.state == state)
-    if after is not None:
-        rows = rows.where(Withdrawal.id > after)
+    rows = rows.where(Withdrawal.id == only) if only is not None else rows
+    rows = rows.where(Withdrawal.id > after) if after is not None else rows
     return [_line(row) for row in session.execute(rows.order_by(Withdrawal.id).limit(limit))]
 
 

@@ -202,6 +202,7 @@ def bank_lines(
     *,
     waiting: bool = True,
     file_id: UUID | None = None,
+    only: UUID | None = None,
     before: UUID | None = None,
     limit: int = 50,
 ) -> Sequence[BankLine]:
@@ -212,6 +213,8 @@ def bank_lines(
         rows = rows.where(BankLine.outcome.in_(outcomes), BankLine.looked_at.is_(None))
     if file_id is not None:
         rows = rows.where(BankLine.file_id == file_id)
+    if only is not None:
+        rows = rows.where(BankLine.id == only)
     if before is not None:
         rows = rows.where(BankLine.id < before)
     return session.scalars(rows.order_by(BankLine.id.desc()).limit(limit)).all()

@@ -21,7 +21,7 @@ from flowlink.risk.verdicts import Line, Verdict
 from flowlink.web import csv, lists
 from flowlink.web.amounts import money_json
 from flowlink.web.forms import Paragraph
-from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Format
+from flowlink.web.lists import CSV_SIZE, SIZE, Cursor, Format, One
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -48,6 +48,7 @@ def show_watches(
     cursor: Cursor = None,
     format_: Format = "",
     state: Annotated[str, Query(max_length=10)] = "open",
+    watch: One = "",
 ) -> Response:
     """What looks wrong and waits, overdue first; or with `state=decided` what people said of it."""
     decided = state == "decided"
@@ -55,8 +56,9 @@ def show_watches(
         found = verdicts.listed(session, decided=decided, limit=CSV_SIZE)
         rows = [_cells(line) for line in _told(session, found)]
         return csv.response("watched-clicks.csv", _HEADER, rows)
+    only = [ids.parse(watches.PREFIX, watch)] if watch else None
     after = lists.before(cursor)
-    found = verdicts.listed(session, decided=decided, after=after, limit=SIZE + 1)
+    found = verdicts.listed(session, decided=decided, only=only, after=after, limit=SIZE + 1)
     shown = lists.cut(found, key=lambda line: line[0].id)
     told = _told(session, shown.items)
     if wants_json(request):
@@ -67,6 +69,7 @@ def show_watches(
         watches=shown,
         amounts=_amounts(session, shown.items),
         decided=decided,
+        only=watch,
         now=clock.now(),
     )
 

@@ -1,5 +1,6 @@
 """Holds, as the operator sees, places and lifts them."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -7,11 +8,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from flowlink.identity.deps import Operator, require_operator
-from flowlink.kernel import clock, jobs, policy as policies
+from flowlink.kernel import clock, ids, policy as policies
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.deps import wants_json
-from flowlink.partners.ids import PartnerId
-from flowlink.risk import queries, scales, service as risk
+from flowlink.partners.ids import GROUP, PartnerId
+from flowlink.risk import queries, scales, service as risk, sweep
 from flowlink.risk.models import Flag
 from flowlink.risk.queries import OpenHold
 from flowlink.risk.scales import Scale
@@ -95,9 +96,9 @@ def lift_chosen(session: Db, operator: Operator, form: Annotated[LiftForm, Form(
 
 
 @router.post("/ops/sweep")
-def sweep(session: Db) -> Response:
+def look_now(session: Db, operator: Operator) -> Response:
     """Let the worker look at everybody now, as the schedule does every ten minutes."""
-    jobs.enqueue(session, "risk_sweep", {}, coalesce=True)
+    sweep.ask(session, actor=operator.label, now=clock.now(), ip=operator.ip)
     return see_other(HOLDS)
 
 
@@ -111,9 +112,31 @@ def show_limits(
         header = ["partner_id", "percent", "reason", "actor", "at"]
         return csv.response("limits.csv", header, (_limit(scale) for scale in every))
     found = scales.own(session, after=lists.before(cursor), limit=SIZE + 1)
-    shown = lists.cut(found, key=lambda scale: scale.partner_id)
-    usual = policies.at(session, clock.now()).risk_velocity_max_clicks_10m
-    return page(request, "risk/limits.html", scales=shown, usual=usual)
+    return page(
+        request,
+        "risk/limits.html",
+        scales=lists.cut(found, key=lambda scale: scale.partner_id),
+        groups=scales.of_groups(session),
+        clicks=partial(scales.clicks, policy=policies.at(session, clock.now())),
+    )
+
+
+@router.get(f"{LIMITS}/groups.csv")
+def group_limits_csv(session: Db) -> Response:
+    rows = (
+        [
+            ids.public(GROUP, group.id),
+            group.name,
+            one.percent,
+            one.version,
+            one.reason,
+            one.actor,
+            one.at,
+        ]
+        for group, one in scales.of_groups(session)
+    )
+    header = ["group", "name", "percent", "version", "reason", "actor", "at"]
+    return csv.response("group-limits.csv", header, rows)
 
 
 @router.post(LIMITS)

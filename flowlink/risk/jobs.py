@@ -8,7 +8,7 @@ from flowlink.kernel import db, jobs, policy as policies
 from flowlink.risk import sweep, watches
 
 
-@jobs.job("risk_sweep", cron="*/10 * * * *")
+@jobs.job(sweep.JOB, cron="*/10 * * * *")
 def risk_sweep(now: datetime) -> str:
     """Run the velocity rule, look at busy traffic, and count what waits too long for a person."""
     done = sweep.run(now)

@@ -104,6 +104,8 @@ def lift_hold(
 ) -> Sequence[Hold]:
     """Lift every hold that binds this partner. Rules look only at clicks from `now` on (spec 3).
 
+    The partner reads the reason; one who is closed gets no mail, for nothing is open again.
+
     :raises ReasonMissing: a person says why.
     :raises NotOnHold: nothing binds this partner. :raises OwnAffair: `actor` is the partner.
     """
@@ -119,7 +121,8 @@ def lift_hold(
     subject = partner_ids.public(partner_id)
     facts = {"flags": [str(hold.flag) for hold in lifted], "reason": reason.strip()}
     audit.record(session, actor, "lifted hold", subject, now, ip, **facts)
-    _write_to(session, lifted[0], template="risk/email/hold_lifted", now=now)
+    if partners.get(session, partner_id).status != PartnerStatus.CLOSED:
+        _write_to(session, lifted[0], template="risk/email/hold_lifted", now=now)
     return lifted
 
 
@@ -139,10 +142,11 @@ def _write_to(session: Session, hold: Hold, *, template: str, now: datetime) -> 
         template=template,
         lang=identity.lang_of(session, user_id),
         context={
-            "reason": hold.reason,
+            "reason": hold.lifted_reason or hold.reason,
             "rule": str(hold.evidence.get("rule", "")),
             "clicks": str(hold.evidence.get("clicks", "")),
             "addresses": str(hold.evidence.get("ip_hashes", "")),
+            "valid": str(hold.evidence.get("valid", "")),
             "limit": str(hold.evidence.get("limit", "")),
             "url": f"{settings.current().url}/partner/portal",
         },

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import db, flags, policy as policies
+from flowlink.kernel import audit, db, flags, jobs, policy as policies
 from flowlink.kernel.flags import Flag as FeatureFlag
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
@@ -15,6 +15,7 @@ from flowlink.risk import queries, signals, velocity, watches
 from flowlink.risk.watch_models import Watch, WatchState
 from flowlink.tracking.rollups import MinuteCount
 
+JOB = "risk_sweep"
 SLOT_MINUTES = 10
 
 
@@ -49,6 +50,12 @@ def run(now: datetime) -> Swept:
             )
             watched += len(seen)
     return Swept(placed=placed, watched=watched, overdue=overdue, off=off)
+
+
+def ask(session: Session, *, actor: str, now: datetime, ip: str = "") -> None:
+    """Let the worker sweep now; asked twice before it does, it sweeps once."""
+    jobs.enqueue(session, JOB, {}, coalesce=True)
+    audit.record(session, actor, "ran job", JOB, now, ip)
 
 
 def _busy(session: Session, now: datetime) -> Sequence[PartnerId]:

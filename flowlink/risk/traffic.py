@@ -143,7 +143,7 @@ def evidence(clicks: Sequence[Seen], seconds: Mapping[int, float]) -> dict[str, 
     """What anybody can check who doubts a decision: counts and times, nobody's identity."""
     known = [click for click in clicks if origins.is_known(click.origin)]
     hosted = sum(origins.from_datacenter(click.origin) for click in known)
-    facts: dict[str, object] = {
+    facts = {
         "clicks": len(clicks),
         "valid": sum(click.counts for click in clicks),
         "from": clicks[0].at.isoformat(timespec="seconds"),
@@ -155,9 +155,8 @@ def evidence(clicks: Sequence[Seen], seconds: Mapping[int, float]) -> dict[str, 
         "conversions": sum(click.number in seconds for click in clicks),
     }
     times = sorted(seconds[click.number] for click in clicks if click.number in seconds)
-    if times:
-        facts["click_to_conversion_s"] = [int(times[0]), int(median(times)), int(times[-1])]
-    return facts
+    few = [int(times[0]), int(median(times)), int(times[-1])] if times else []
+    return facts | {"click_to_conversion_s": few}
 
 
 def percent(part: int, whole: int) -> str:

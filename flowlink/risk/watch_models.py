@@ -77,17 +77,22 @@ class Watch(Base):
 
 
 class VelocityScale(Base):
-    """How far from the usual limit of clicks a partner's, or a group's, own one lies."""
+    """How far from the usual limit of clicks a partner's, or a group's, own one lies.
+
+    Rows are only added: the latest version binds, and 100 percent is the usual limit again.
+    """
 
     __tablename__ = "risk_velocity_scale"
     __table_args__ = (
         CheckConstraint("scope IN ('partner', 'group')", name="scope"),
+        CheckConstraint("version > 0", name="version"),
         CheckConstraint("percent BETWEEN 10 AND 100000", name="percent"),
         CheckConstraint("reason <> ''", name="reason"),
     )
 
     scope: Mapped[Scope] = mapped_column(Text, primary_key=True)
     subject: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     percent: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)

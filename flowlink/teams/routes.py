@@ -65,6 +65,13 @@ def show_teams(request: Request, session: Db, viewer: CurrentViewer) -> Response
     return page(request, "teams/teams.html", teams=queries.of_user(session, viewer.user_id))
 
 
+@router.get(f"{TEAMS}.csv")
+def teams_csv(session: Db, viewer: CurrentViewer) -> Response:
+    found = queries.of_user(session, viewer.user_id)
+    rows = ((team.slug, team.name, str(role), team.created_at) for team, role in found)
+    return csv.response("teams.csv", ("team", "name", "role", "created_at"), rows)
+
+
 @router.post(TEAMS)
 def make_team(session: Db, viewer: CurrentViewer, form: Annotated[NewTeamForm, Form()]) -> Response:
     team = teams.create(
@@ -144,6 +151,13 @@ def members_csv(session: Db, access: MemberOf) -> Response:
     return csv.response("members.csv", ("email", "role", "joined_at"), rows)
 
 
+@router.get(f"{TEAMS}/{{team_slug}}/invitations.csv")
+def invitations_csv(session: Db, access: AdminOf) -> Response:
+    found = queries.invitations(session, access.team_id)
+    rows = ((line.email, str(line.role), line.expires_at) for line in found)
+    return csv.response("invitations.csv", ("email", "role", "expires_at"), rows)
+
+
 @router.post(f"{TEAMS}/{{team_slug}}/invitations")
 def invite(
     request: Request, session: Db, access: AdminOf, form: Annotated[InviteForm, Form()]
@@ -217,6 +231,12 @@ def leave(session: Db, access: MemberOf) -> Response:
 def show_keys(request: Request, session: Db, access: AdminOf) -> Response:
     found = owned_keys.live(session, owner_kind="team", owner_id=access.team_id)
     return page(request, "teams/keys.html", access=access, keys=found, scopes=scopes.SCOPES["team"])
+
+
+@router.get(f"{TEAMS}/{{team_slug}}/keys.csv")
+def keys_csv(session: Db, access: AdminOf) -> Response:
+    found = owned_keys.live(session, owner_kind="team", owner_id=access.team_id)
+    return csv.response("keys.csv", owned_keys.HEADER, map(owned_keys.cells, found))
 
 
 @router.post(f"{TEAMS}/{{team_slug}}/keys")

@@ -54,7 +54,14 @@ class WrongConfirmation(Invalid):
 
 
 def create(
-    session: Session, *, owner_id: UserId, slug: str, name: str, actor: str, now: datetime
+    session: Session,
+    *,
+    owner_id: UserId,
+    slug: str,
+    name: str,
+    actor: str,
+    now: datetime,
+    ip: str = "",
 ) -> Team:
     """A new team of this owner.
 
@@ -75,7 +82,7 @@ def create(
     session.add(Member(team_id=team.id, user_id=owner_id, role=Role.OWNER, joined_at=now))
     session.flush()
     events.emit(session, "team.created", {"team_id": str(team.id)})
-    audit.record(session, actor, "made team", ids.public(team.id), now, slug=short)
+    audit.record(session, actor, "made team", ids.public(team.id), now, ip, slug=short)
     return team
 
 

@@ -62,6 +62,7 @@ def take_report(session: Db, actor: Operator, name: str, file: UploadFile) -> Re
         content=file.file.read(),
         actor=actor.label,
         now=clock.now(),
+        ip=actor.ip,
     )
     return _report(report, network)
 
@@ -74,10 +75,17 @@ def show_report(session: Db, _: Operator, report_id: str) -> ReportOut:
 
 
 @router.put("/reports/{report_id}/columns")
-def choose_columns(session: Db, _: Operator, report_id: str, body: ColumnsIn) -> ReportOut:
+def choose_columns(session: Db, actor: Operator, report_id: str, body: ColumnsIn) -> ReportOut:
     """Say which column of a draft is which field."""
     key = ids.parse(REPORT, report_id)
-    report = reports.choose_columns(session, report_id=key, columns=body.columns)
+    report = reports.choose_columns(
+        session,
+        report_id=key,
+        columns=body.columns,
+        actor=actor.label,
+        now=clock.now(),
+        ip=actor.ip,
+    )
     return _report(report, session.get_one(Network, report.network_id))
 
 

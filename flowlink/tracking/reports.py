@@ -59,6 +59,7 @@ def take(
     content: bytes,
     actor: str,
     now: datetime,
+    ip: str = "",
 ) -> Report:
     """Take a file in as a draft, with a first guess at its columns.
 
@@ -85,6 +86,7 @@ def take(
         for number, cells in enumerate(rows, start=1)
     ]
     session.execute(insert(ReportRow), values)
+    _audit(session, report, "report.taken_in", actor, now, ip)
     return report
 
 
@@ -96,13 +98,22 @@ def get(session: Session, report_id: UUID) -> Report:
     return report
 
 
-def choose_columns(session: Session, *, report_id: UUID, columns: Mapping[str, int]) -> Report:
+def choose_columns(
+    session: Session,
+    *,
+    report_id: UUID,
+    columns: Mapping[str, int],
+    actor: str,
+    now: datetime,
+    ip: str = "",
+) -> Report:
     """Say which column is which field, as long as nothing is booked.
 
     :raises AlreadyStarted: :raises connectors.BadColumns:
     """
     report = _draft(session, report_id)
     report.columns = connectors.check_columns(columns, width=len(report.header))
+    _audit(session, report, "report.columns_chosen", actor, now, ip)
     return report
 
 
@@ -131,16 +142,7 @@ def start(session: Session, *, report_id: UUID, actor: str, now: datetime, ip: s
     connectors.check_columns(report.columns, width=len(report.header))
     report.state, report.started_at = ReportState.RUNNING, now
     events.emit(session, "report.started", {"report_id": str(report.id)})
-    audit.record(
-        session,
-        actor,
-        "report.started",
-        ids.public(REPORT, report.id),
-        now,
-        ip,
-        filename=report.filename,
-        rows=report.rows,
-    )
+    _audit(session, report, "report.started", actor, now, ip)
     return report
 
 
@@ -169,6 +171,13 @@ def book_batch(session: Session, *, report_id: UUID, now: datetime) -> int:
 def running(session: Session) -> Sequence[UUID]:
     """Reports that are being booked, or were when somebody pulled the plug."""
     return session.scalars(select(Report.id).where(Report.state == ReportState.RUNNING)).all()
+
+
+def _audit(
+    session: Session, report: Report, action: str, actor: str, now: datetime, ip: str
+) -> None:
+    facts = {"filename": report.filename, "rows": report.rows}
+    audit.record(session, actor, action, ids.public(REPORT, report.id), now, ip, **facts)
 
 
 def _draft(session: Session, report_id: UUID) -> Report:

@@ -71,6 +71,7 @@ _FIELD_MESSAGES: Mapping[str, str] = {
     "json_invalid": mark("This is not valid JSON."),
 }
 _FIELD_FALLBACK = mark("This value is not valid.")
+_MACHINES = ("/api/", "/aff/", "/webhooks/")  # where only programs ask
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -151,11 +152,14 @@ def _by_framework(request: Request, error: Exception) -> Response:
 
 
 def _data(request: Request, error: Exception) -> Response:
-    """PostgreSQL's text cannot hold NUL: who sends it is told. Anything else is our bug."""
+    """PostgreSQL's text cannot hold NUL: who sends it is told. Anything else is our bug.
+
+    Nothing has a name with NUL in it: an address with one is an unknown address.
+    """
     assert isinstance(error, DataError)
     if "NUL" not in str(error.orig):
         raise error
-    return respond(request, Invalid())
+    return respond(request, NotFound() if "\x00" in request.scope["path"] else Invalid())
 
 
 def _away(request: Request, error: Exception) -> Response:
@@ -235,16 +239,17 @@ def _wants_json(request: Request) -> bool:
         return False
     return (
         "json" in accept
-        or request.url.path.startswith("/api/")
+        or request.url.path.startswith(_MACHINES)
         or request.headers.get("content-type", "").startswith("application/json")
         or headers.is_keyed(request.headers)
     )
 
 
 def _is_form(request: Request) -> bool:
-    """Filled in by hand or like it: refused with 400 whatever the reason (spec 3)."""
+    """Filled in by hand or like it, or not at all: 400 whatever the reason (spec 3)."""
     sent = request.headers.get("content-type", "")
-    return sent.startswith(_FORM_TYPES) or not _wants_json(request)
+    bare = request.method == "POST" and not sent and not request.url.path.startswith(_MACHINES)
+    return sent.startswith(_FORM_TYPES) or bare or not _wants_json(request)
 
 
 def _lang(request: Request) -> str:

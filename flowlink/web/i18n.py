@@ -1,10 +1,12 @@
 """Languages: which one a reader gets, the catalogue behind `_()`, and amounts and dates in it."""
 
 import gettext
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from babel import Locale, dates, numbers
@@ -14,6 +16,7 @@ from flowlink.kernel.money import Money
 
 LANGUAGES: Mapping[str, str] = {"fr": "Français", "en": "English"}
 DEFAULT = "fr"
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CATALOGUES = Path(__file__).parent / "locale"
 # English words, but the day before the month and 24 hours: money here is European.
 _LOCALES = {"fr": Locale("fr", "FR"), "en": Locale("en", "GB")}
@@ -38,13 +41,42 @@ def translate(lang: str, msgid: str, params: Mapping[str, object] | None = None)
     return text % params if params else text
 
 
+def kept(lang: str, text: str) -> str:
+    """A sentence that was kept in English, in `lang`: its numbers are places of the msgid.
+
+    `3 rewards settled` is `%(n1)s rewards settled`. What is not known as a whole is looked up
+    clause by clause; what nobody has translated stays as it is.
+    """
+    if lang == "en":
+        return text
+    whole = _kept(lang, text)
+    if whole is not None:
+        return whole
+    for sign, french in (("; ", "\u00a0; "), (": ", "\u00a0: "), (", ", ", ")):
+        if sign in text:
+            clauses = (kept(lang, clause) for clause in text.split(sign))
+            return (french if lang == "fr" else sign).join(clauses)
+    return text
+
+
 def message_of(lang: str, error: FlowlinkError) -> str:
-    """What a refusal says to its reader; amounts among its parameters read as amounts."""
-    params = {
-        name: money(value, lang) if isinstance(value, Money) else value
-        for name, value in error.params.items()
-    }
+    """What a refusal says to its reader; amounts and reasons among its parameters likewise."""
+    params = {name: _told(lang, value) for name, value in error.params.items()}
     return translate(lang, error.message, params)
+
+
+def _told(lang: str, value: object) -> object:
+    if isinstance(value, Money):
+        return money(value, lang)
+    return _kept(lang, value) or value if isinstance(value, str) else value
+
+
+def _kept(lang: str, text: str) -> str | None:
+    numbers = {f"n{nth}": one for nth, one in enumerate(_NUMBER.findall(text), 1)}
+    places = (f"%(n{nth})s" for nth in count(1))
+    msgid = _NUMBER.sub(lambda _: next(places), text.replace("%", "%%"))
+    found = catalogue(lang).gettext(msgid)
+    return found % numbers if found != msgid else None
 
 
 def negotiate(*, asked: str | None, kept: str | None, accepted: str) -> str:

@@ -18,6 +18,9 @@ Format = Annotated[str, Query(alias="format", max_length=8)]
 Search = Annotated[str, Query(max_length=200)]
 
 
+One = Annotated[str, Query(max_length=64)]  # the public id of the single thing that is asked for
+
+
 def before(cursor: str | None) -> UUID | None:
     """The key that the page comes after; None for the first page.
 

@@ -102,11 +102,14 @@ def _filters(lang: str) -> dict[str, object]:
         "named": tables.named,
         "short_hash": _short_hash,
         "translated": partial(i18n.translate, lang),
+        "kept": partial(i18n.kept, lang),
     }
 
 
-def _at(moment: datetime, lang: str) -> Markup:
-    """A moment that app.js shows in the reader's own zone."""
+def _at(moment: datetime | str, lang: str) -> Markup:
+    """A moment, or the ISO text of one, that app.js shows in the reader's own zone."""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
     stamp = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}" data-local>{}</time>').format(
         stamp, i18n.moment(moment, lang)

@@ -45,3 +45,19 @@ def test_a_package_is_its_words_alone() -> None:
     ]
 
     assert speaking == []
+
+
+def test_who_acts_as_staff_acts_from_somewhere() -> None:
+    """The audit log says from where (spec 6): whoever passes the name on passes the address on."""
+    nowhere = [
+        place
+        for place, node in nodes(sources("flowlink"))
+        if isinstance(node, ast.Call)
+        and any(
+            each.arg == "actor" and ast.unparse(each.value).endswith(".label")
+            for each in node.keywords
+        )
+        and "ip" not in {each.arg for each in node.keywords}
+    ]
+
+    assert nowhere == []

@@ -9,6 +9,27 @@ from tests.architecture.tree import name, tracked
 
 INLINE = re.compile(r"<[^>]*\s(style|on[a-z]+)\s*=", re.IGNORECASE)
 UNSAFE = re.compile(r"\|\s*safe\b|autoescape\s+false", re.IGNORECASE)
+TABLE = re.compile(r"{% call\(\w+\) table\((?:(?!%}).)*%}")
+# Where a table is a part of one thing that is shown whole, what is about to be done, or the head
+# of a list that has its own page.
+NO_FILE = {
+    "billing/templates/billing.html",
+    "insights/templates/_case.html",
+    "insights/templates/ledger_entry.html",
+    "insights/templates/network.html",
+    "insights/templates/partner_terms.html",
+    "insights/templates/partners_preview.html",
+    "insights/templates/portal.html",
+    "insights/templates/postback.html",
+    "insights/templates/quarantine.html",
+    "insights/templates/report.html",
+    "insights/templates/trail_accrual.html",
+    "insights/templates/trail_entry.html",
+    "insights/templates/trail_release.html",
+    "payouts/templates/watches_preview.html",
+    "risk/templates/holds_preview.html",
+    "tracking/templates/bulk.html",
+}
 SCRIPT = re.compile(r"<script(?![^>]*\b(src|nonce)\s*=)", re.IGNORECASE)
 
 
@@ -56,3 +77,15 @@ def test_only_texts_of_ours_are_given_to_gettext() -> None:
     ]
 
     assert found == []
+
+
+def test_every_list_can_be_taken_along() -> None:
+    """Everything a person sees exports to CSV (spec 7)."""
+    without = {
+        name(path).removeprefix("flowlink/")
+        for path in templates()
+        if "/ui/" not in name(path)
+        and any("csv=" not in table for table in TABLE.findall(path.read_text()))
+    }
+
+    assert without == NO_FILE

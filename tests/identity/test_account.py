@@ -228,7 +228,10 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(
 
     page = client.get("/account", headers=ENGLISH).text
     kept = session.scalars(select(ApiKey)).one()
-    assert key not in page
+    files = client.get("/account/keys.csv").text + client.get("/account/sessions.csv").text
+    assert f",Night job,{key[:8]}" in files
+    assert "ses_" in files
+    assert key not in page + files
     assert key[:8] in page
     assert (kept.name, kept.scopes) == ("Night job", ["admin:read"])
     assert key not in repr(vars(kept))

@@ -17,7 +17,7 @@ from flowlink.partners.models import Partner, PartnerStatus
 from flowlink.payouts import cases, disputes
 from flowlink.payouts.case_models import Case
 from flowlink.payouts.cases import Claim
-from flowlink.risk import service as risk
+from flowlink.risk import service as risk, watches
 from flowlink.tracking import postbacks
 from flowlink.tracking.journal_models import EdgeState, JournalLoss, JournalRefusal, Unrecorded
 from flowlink.tracking.postbacks import PostbackIn
@@ -226,11 +226,51 @@ def test_single_postbacks_and_cases_lead_to_their_pages(
     query = postback(world.shop, subid="nobody", amount="9", status="approved", txn_id="t7")
     postbacks.receive(session, request=PostbackIn("GET", query), now=now)
     made = complain(session, world.ada, now)
+    disputes.open_dispute(
+        session, conversion_id=world.conversion.id, reference="CB-1", actor="test", now=now
+    )
 
     found = {one.queue: one.href for one in desk.things(session, now=now)}
 
     assert found["cases"] == f"/admin/cases/{ids.public('case', made.id)}"
     assert {status(client, href) for href in found.values()} == {200}
+
+
+def test_what_has_no_page_of_its_own_is_shown_alone_in_its_list(
+    client: TestClient, session: Session, operator: Person, now: datetime
+) -> None:
+    people = [make_partner(session, "900.00") for _ in range(2)]
+    for person in people:
+        withdraw(session, person.partner_id, "500.00", now=now)
+        watches.report(
+            session,
+            partner_id=person.partner_id,
+            evidence={"shared": "iban"},
+            score=60,
+            now=now,
+            policy=policies.at(session, now),
+        )
+
+    for one in desk.things(session, now=now):
+        page = read(client, one.href)
+        assert [person.email in page for person in people] == [
+            person.email == one.label for person in people
+        ]
+        assert "One of them" in page
+    assert status(client, "/ops/watches?watch=wat_x") == 404
+    assert status(client, "/ops/payouts/pending?withdrawal=x") == 404
+
+
+def test_every_thing_that_can_be_seen_alone_is_led_to() -> None:
+    lists_only = {kind.name for kind in KINDS if not kind.thing}
+
+    assert lists_only == {
+        "clicks_unrecorded",
+        "edges_halted",
+        "journal_losses",
+        "journal_refusals",
+        "edges_late",
+    }
 
 
 def test_long_queues_page(
@@ -277,3 +317,4 @@ def test_a_task_that_gave_up_waits_for_a_person(session: Session, now: datetime)
 
     (thing,) = desk.things(session, now=now)
     assert (thing.queue, thing.label) == ("tasks_failed", "mail.requested")
+    assert thing.href.startswith("/admin/jobs#task-")

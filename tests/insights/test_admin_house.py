@@ -153,6 +153,19 @@ def test_a_bad_change_changes_nothing(
     assert policies.at(session, now + timedelta(days=1)) == before
 
 
+def test_the_audit_log_says_who_by_their_address(
+    client: TestClient, session: Session, operator: Person, now: datetime
+) -> None:
+    asked = {"flag": "FEATURE_RISKBOT", "on": "", "reason": "a launch"}
+    assert send(client, "/admin/settings/flag", **asked)[0] == 303
+
+    for path in ("/admin/audit?q=switched", "/admin/settings"):
+        assert operator.email in read(client, path).partition("<main")[2]
+    assert f',"on: False, reason: a launch",{operator.email}' in client.get("/admin/audit.csv").text
+    assert "switched flag" in read(client, f"/admin/audit?q={operator.email}")
+    assert "switched flag" in client.get(f"/admin/audit.csv?q={operator.email}").text
+
+
 def test_the_audit_log_is_searched(
     client: TestClient, session: Session, operator: Person, now: datetime
 ) -> None:

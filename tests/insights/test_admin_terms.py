@@ -58,6 +58,30 @@ def test_a_group_is_made_joined_and_given_terms(
     assert "Nothing any more" in read(client, path)
 
 
+def test_a_group_s_limit_of_clicks_has_versions_with_their_reasons(
+    client: TestClient, operator: Person, session: Session
+) -> None:
+    _, path = send(client, "/admin/groups", name="Friends")
+    limit = {"version": "0", "percent": "250", "reason": "their posts go viral"}
+
+    assert send(client, f"{path}/limit", **limit) == (303, f"{path}#limit")
+    assert send(client, f"{path}/limit", **limit)[0] == 400
+    for wrong in ({"percent": "9"}, {"reason": " "}, {"percent": "many"}):
+        assert send(client, f"{path}/limit", **(limit | {"version": "1"} | wrong))[0] == 400
+    assert send(client, "/admin/groups/grp_x/limit", **limit)[0] == 404
+
+    shown = [read(client, page) for page in (path, "/ops/limits")]
+    assert all("their posts go viral" in page and "100" in page for page in shown)
+    assert "1,250,their posts go viral" in read(client, f"{path}/limits.csv")
+    assert "Friends,250,1" in read(client, "/ops/limits/groups.csv")
+    back = {"version": "1", "percent": "100", "reason": "calm again"}
+    assert send(client, f"{path}/limit", **back)[0] == 303
+    assert "No group has its own limit" in read(client, "/ops/limits")
+    lines = read(client, "/admin/audit.csv?q=changed+velocity")
+    assert lines.count("changed velocity limit") == 2
+    assert "their posts go viral" in lines
+
+
 def test_own_content_is_marked_by_hand_and_by_program(
     client: TestClient, operator: Person, world: World, session: Session
 ) -> None:

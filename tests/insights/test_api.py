@@ -34,7 +34,6 @@ def test_an_empty_installation_counts_nothing(client: TestClient) -> None:
         "epc_7d": 0,
         "available": 0,
         "reserved": 0,
-        "held": 0,
         "paid": 0,
         "pending": 0,
         "approved": 0,

@@ -83,6 +83,7 @@ def test_a_page_adds_tests_and_removes(client: TestClient, session: Session, now
 
     status, path = send(client, "/partner/webhooks", url=URL, events="hold.placed")
     assert (status, "hooks.invalid" in read(client, path)) == (303, True)
+    assert f"{URL},hold.placed,active," in client.get("/partner/webhooks.csv").text
     assert "whsec_" in read(client, path)
     assert send(client, f"{path}/test") == (303, path)
     (sent,) = session.query(Delivery).all()

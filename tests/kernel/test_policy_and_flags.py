@@ -81,6 +81,8 @@ def test_the_last_of_two_changes_holds(session: Session, now: datetime) -> None:
         ("PAYOUT_METHODS", "cash", policy.BadPolicyValue),
         ("PAYOUT_METHODS", "", policy.BadPolicyValue),
         ("RISK_HOLD_DAYS", "-1", policy.BadPolicyValue),
+        ("RISK_HOLD_DAYS", "0", policy.BadPolicyValue),
+        ("RISK_VELOCITY_MAX_CLICKS_10M", "0", policy.BadPolicyValue),
         ("RISK_HOLD_DAYS", "soon", policy.BadPolicyValue),
         ("PARTNER_APPROVAL", "maybe", policy.BadPolicyValue),
     ],

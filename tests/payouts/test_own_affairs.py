@@ -144,6 +144,15 @@ def widen(session: Session, ada: Person, actor: str) -> None:
     )
 
 
+def widen_group(session: Session, ada: Person, actor: str) -> None:
+    join(session, ada, "test")
+    group_id = groups.group_of(session, ada.partner_id)
+    assert group_id is not None
+    scales.set_for_group(
+        session, group_id=group_id, version=0, percent=500, reason="why", actor=actor, now=DAY
+    )
+
+
 def mark(session: Session, ada: Person, actor: str) -> object:
     link = make_link(session, ada)
     return marks.mark_own_content(session, link_id=link.id, own_content=True, actor=actor, now=DAY)
@@ -166,7 +175,19 @@ def accept(session: Session, ada: Person, actor: str) -> object:
     )
 
 
-ACTS: list[Act] = [lift, clear, win, lose, restate, agree_alone, agree_in_group, join, widen, mark]
+ACTS: list[Act] = [
+    lift,
+    clear,
+    win,
+    lose,
+    restate,
+    agree_alone,
+    agree_in_group,
+    join,
+    widen,
+    widen_group,
+    mark,
+]
 ACTS += [accept]
 
 

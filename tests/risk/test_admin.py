@@ -98,6 +98,42 @@ def test_without_a_reason_it_binds_on(
     assert binds(session, ada)
 
 
+def test_a_script_that_sends_no_form_is_told_so(
+    client: TestClient, session: Session, now: datetime
+) -> None:
+    ada = held(session, now)
+    secret = {"x-admin-secret": settings.current().admin_secret}
+
+    answer = client.post(f"/ops/unhold?pid={partner_ids.public(ada.partner_id)}", headers=secret)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert binds(session, ada)
+
+
+def test_what_is_known_of_a_hold_stands_in_the_reader_s_words(
+    client: TestClient, session: Session, now: datetime
+) -> None:
+    ada = make_partner(session)
+    facts = {"to": "2026-11-21T17:25:59+00:00", "from": "2026-11-21T17:25:32+00:00", "clicks": 52}
+    risk.place_hold(
+        session,
+        partner_id=ada.partner_id,
+        reason="40 clicks within ten minutes; the limit is 40.",
+        evidence=facts | {"placed": "by hand", "click_to_conversion_s": []},
+        actor="test",
+        now=now,
+        policy=policies.at(session, now),
+    )
+    sign_in(client, make_operator(session))
+
+    page = client.get("/ops/holds", headers={"accept-language": "fr"}).text
+
+    assert "40 clics en dix minutes" in page
+    assert "à la main" in page
+    assert page.count("21 nov. 2026, 17:25 UTC") == 2
+    assert page.index(">De</dt>") < page.index(">Jusqu\u2019au</dt>")
+
+
 def test_a_get_lifts_nothing(client: TestClient, session: Session, now: datetime) -> None:
     ada = held(session, now)
     sign_in(client, make_operator(session))

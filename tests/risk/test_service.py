@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from flowlink.kernel import policy as policies
 from flowlink.kernel.errors import NotFound
 from flowlink.kernel.models import AuditRow, Event
+from flowlink.notify import rendering
 from flowlink.notify.models import Mail
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
-from flowlink.risk import queries, service as risk
+from flowlink.risk import queries, service as risk, verdicts
 from flowlink.risk.models import Flag, Hold
 from tests.factories import Person, make_operator, make_partner
 
@@ -29,6 +30,11 @@ def place(session: Session, person: Person, now: datetime, flag: Flag = Flag.HOL
         now=now,
         policy=policies.at(session, now),
     )
+
+
+def text_of_mail(session: Session, person: Person) -> str:
+    (mail,) = session.scalars(select(Mail).where(Mail.to_address == person.email))
+    return rendering.content_of(template=mail.template, lang="fr", context=mail.context or {}).text
 
 
 def lift(session: Session, person: Person, now: datetime, reason: str = "viral") -> None:
@@ -65,8 +71,47 @@ def test_the_partner_is_told_the_reason(session: Session, now: datetime) -> None
     told = [(mail.template, (mail.context or {})["reason"]) for mail in mails]
     assert told == [
         ("risk/email/hold_placed", "52 clicks in 10 minutes"),
-        ("risk/email/hold_lifted", "52 clicks in 10 minutes"),
+        ("risk/email/hold_lifted", "viral"),
     ]
+
+
+def test_of_what_a_rule_saw_the_mail_says_one_address_and_own_clicks_in_french(
+    session: Session, now: datetime
+) -> None:
+    ada, bob = make_partner(session), make_partner(session)
+    one = {"rule": "velocity", "limit": 40, "clicks": 52, "ip_hashes": 1}
+    for who, facts in ((ada, one), (bob, {"rule": "own", "valid": 27, "of_partner": 40})):
+        risk.place_hold(
+            session,
+            partner_id=who.partner_id,
+            reason="27 of 40 clicks came from where you sign in yourself.",
+            evidence=facts,
+            actor="test",
+            now=now,
+            policy=policies.at(session, now),
+        )
+
+    assert "depuis une seule adresse" in text_of_mail(session, ada)
+    assert "27 clics sur vos liens viennent de là" in text_of_mail(session, bob)
+    assert "came from" not in text_of_mail(session, bob)
+
+
+def test_who_is_banned_is_not_told_that_all_is_open_again(session: Session, now: datetime) -> None:
+    ada = make_partner(session)
+    verdicts.ban(
+        session,
+        partner_id=ada.partner_id,
+        reason="a farm of bots",
+        evidence={},
+        actor="test",
+        now=now,
+        policy=policies.at(session, now),
+    )
+
+    lift(session, ada, now)
+
+    mails = select(Mail.template).where(Mail.to_address == ada.email)
+    assert "risk/email/hold_lifted" not in session.scalars(mails).all()
 
 
 def test_placing_again_changes_nothing(session: Session, now: datetime) -> None:

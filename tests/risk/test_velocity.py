@@ -1,14 +1,15 @@
 """The velocity rule: any ten minutes, all clicks, one hold, and only people end it."""
 
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import db, flags, policy as policies
 from flowlink.kernel.flags import Flag as FeatureFlag
+from flowlink.partners import groups
 from flowlink.risk import jobs, queries, scales, service as risk, sweep, velocity
 from flowlink.risk.models import Flag, Hold
 from flowlink.tracking.models import Link, Reason
@@ -69,6 +70,7 @@ def test_the_evidence_is_what_the_rule_saw() -> None:
     assert (facts["rule"], facts["limit"], facts["clicks"]) == ("velocity", 40, 52)
     assert (facts["ip_hashes"], facts["user_agents"], facts["networks"]) == (52, 1, 1)
     assert (facts["datacenter_share"], facts["conversions"]) == ("0 %", 0)
+    assert facts["click_to_conversion_s"] == []
     assert "52 clicks" in hold.reason
     assert (hold.flag, hold.deadline) == (Flag.HOLD, LATER + timedelta(days=30))
 
@@ -192,23 +194,93 @@ def test_overdue_holds_bind_on() -> None:
 def test_own_and_group_limits_scale_the_rule() -> None:
     ada, link = committed()
     bob, other = committed()
-    group = uuid4()
     with db.write() as session:
         by, why = "test", "viral"
+        group = groups.create(session, name="stars", actor=by, now=NOON)
+        groups.move(
+            session, partner_id=bob.partner_id, group_id=group.id, reason=why, actor=by, now=NOON
+        )
         scales.set_for(
             session, partner_id=ada.partner_id, percent=50, reason=why, actor=by, now=NOON
         )
         scales.set_for_group(
-            session, group_id=group, name="stars", percent=200, reason=why, actor=by, now=NOON
+            session, group_id=group.id, version=0, percent=200, reason=why, actor=by, now=NOON
         )
-    scales.groups_from(lambda _, found: {p: group for p in found if p == bob.partner_id})
     click(link, every(SECOND, 20))
     click(other, every(SECOND, 79))
-    try:
-        sweep.run(LATER)
-        assert (len(held(ada)), len(held(bob))) == (1, 0)
-        click(other, every(SECOND, 1, NOON + 5 * MINUTE))
-        sweep.run(LATER)
-        assert len(held(bob)) == 1
-    finally:
-        scales.groups_from(lambda _, found: {})
+
+    sweep.run(LATER)
+    assert (len(held(ada)), len(held(bob))) == (1, 0)
+    click(other, every(SECOND, 1, NOON + 5 * MINUTE))
+    sweep.run(LATER)
+
+    (hold,) = held(bob)
+    assert hold.evidence["limit"] == 80
+
+
+def test_an_own_limit_comes_before_that_of_the_group_and_100_gives_it_up() -> None:
+    ada, _ = committed()
+    with db.write() as session:
+        by, why = "test", "viral"
+        group = groups.create(session, name="stars", actor=by, now=NOON)
+        groups.move(
+            session, partner_id=ada.partner_id, group_id=group.id, reason=why, actor=by, now=NOON
+        )
+        numbers = policies.at(session, NOON)
+
+    def limit_after(*, own: int = 0, group_percent: int = 0, version: int = 0) -> int:
+        with db.write() as session:
+            if own:
+                scales.set_for(
+                    session, partner_id=ada.partner_id, percent=own, reason=why, actor=by, now=NOON
+                )
+            if group_percent:
+                scales.set_for_group(
+                    session,
+                    group_id=group.id,
+                    version=version,
+                    percent=group_percent,
+                    reason=why,
+                    actor=by,
+                    now=NOON,
+                )
+            found = scales.limits(session, partner_ids=[ada.partner_id], policy=numbers)
+            return found[ada.partner_id]
+
+    assert limit_after() == 40
+    assert limit_after(group_percent=300) == 120
+    assert limit_after(own=50) == 20
+    assert limit_after(own=100) == 120
+    assert limit_after(group_percent=100, version=1) == 40
+
+
+def test_of_two_who_change_a_group_s_limit_at_once_one_is_told() -> None:
+    with db.write() as session:
+        group_id = groups.create(session, name="stars", actor="test", now=NOON).id
+
+    def change(session: Session) -> None:
+        scales.set_for_group(
+            session,
+            group_id=group_id,
+            version=0,
+            percent=200,
+            reason="viral",
+            actor="test",
+            now=NOON,
+        )
+
+    assert while_open(change, change) == "LimitChanged"
+
+    with db.read() as session:
+        assert [one.version for one in scales.history(session, group_id=group_id)] == [1]
+
+
+def test_a_version_of_a_limit_is_never_changed() -> None:
+    ada, _ = committed()
+    with db.write() as session:
+        scales.set_for(
+            session, partner_id=ada.partner_id, percent=50, reason="r", actor="test", now=NOON
+        )
+
+    with pytest.raises(DBAPIError), db.write() as session:
+        session.execute(text("UPDATE risk_velocity_scale SET percent = 500"))

@@ -283,6 +283,10 @@ def test_a_made_key_is_shown_once_and_revoked(client: TestClient, session: Sessi
     found = re.search(r"flk_[\w-]{20,}", made.text)
     assert found
     listed = client.get("/teams/acme/keys", headers=HTML)
+    assert ",CI,flk_" in client.get("/teams/acme/keys.csv").text
+    assert "acme,Acme,owner," in client.get("/teams.csv").text
+    client.post("/teams/acme/invitations", data={"email": "bob@example.org", "role": "admin"})
+    assert "bob@example.org,admin," in client.get("/teams/acme/invitations.csv").text
     bearer = {"authorization": f"Bearer {found.group()}"}
     before = client.get("/teams/acme/members", headers=bearer)
     key_id = re.search(r"key_[0-9a-z]{26}", listed.text)

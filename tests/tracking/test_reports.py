@@ -110,7 +110,9 @@ def test_a_started_report_keeps_its_columns(
     report = book(session, f"subid,amount\n{click},5.00\n", now)
 
     with pytest.raises(reports.AlreadyStarted):
-        reports.choose_columns(session, report_id=report.id, columns={"subid": 1})
+        reports.choose_columns(
+            session, report_id=report.id, columns={"subid": 1}, actor="test", now=now
+        )
     with pytest.raises(reports.AlreadyStarted):
         reports.start(session, report_id=report.id, actor="test", now=now)
 

@@ -119,6 +119,7 @@ def failing() -> APIRouter:
         raise RuntimeError("a secret detail")
 
     @router.get("/nul")
+    @router.get("/nul/{name}")
     def nul() -> None:
         raise DataError("INSERT", {}, ValueError("text fields cannot contain NUL (0x00) bytes"))
 

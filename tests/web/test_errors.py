@@ -67,6 +67,13 @@ def test_programs_are_known_by_path_key_or_accept(
     assert (answer.status_code, answer.json()["status"]) == (409, 409)
 
 
+@pytest.mark.parametrize("path", ["/webhooks/paypal", "/aff/nothing"])
+def test_where_only_programs_ask_nobody_gets_a_page(program: TestClient, path: str) -> None:
+    answer = program.post(path, content=b"?", headers={"accept": "*/*"})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
 @pytest.mark.parametrize(
     ("path", "action"),
     [("/raise/not-signed-in", "/login"), ("/partner/raise/not-signed-in", "/partner/magic")],
@@ -153,6 +160,7 @@ def test_our_own_bug_is_500_without_its_reasons(
 
 def test_text_that_the_database_cannot_hold_is_the_senders_mistake(program: TestClient) -> None:
     assert program.get("/nul").status_code == 422
+    assert program.get("/nul/a%00b").status_code == 404
 
 
 def test_a_database_that_is_away_is_503_with_a_time_to_come_back(browser: TestClient) -> None:

@@ -676,7 +676,6 @@ class SummaryOut(TypedDict):
     epc_7d: "Number"
     available: "Number"
     reserved: "Number"
-    held: "Number"
     paid: "Number"
     pending: "int"
     approved: "int"

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1711"
-down_revision = "m1601"
+down_revision = "m1701"
 
 RULES = """
 INSERT INTO ledger_account_kind (kind, owned, system, shards, floor, ceiling) VALUES
