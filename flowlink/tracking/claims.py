@@ -171,9 +171,9 @@ def _moment(text: str) -> datetime | None:
         return datetime.fromtimestamp(int(text[:10]), UTC)
     try:
         found = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the year 1 of another zone has no moment in ours
         raise Unreadable(f"unreadable_{CHANGED_AT}") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _body_pairs(content_type: str, body: bytes) -> list[tuple[str, str]]:

@@ -176,7 +176,18 @@ def test_a_moment_is_read_as_networks_write_it(
     )
 
 
-@pytest.mark.parametrize("when", ["yesterday", "99999999999999", "-1", "1e9", "2025-13-45"])
+NO_MOMENTS = [
+    "yesterday",
+    "99999999999999",
+    "-1",
+    "1e9",
+    "2025-13-45",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-12:00",
+]
+
+
+@pytest.mark.parametrize("when", NO_MOMENTS)
 def test_what_is_no_moment_is_quarantined(
     session: Session, click: str, send_at: Send, when: str
 ) -> None:
