@@ -21,7 +21,13 @@ from flowlink.ledger.queries import EntryView
 from flowlink.ledger.service import Code
 from flowlink.partners.ids import PartnerId
 from flowlink.partners.models import Partner
-from flowlink.payouts import click_queries, dispute_queries, queries as payouts, waiting
+from flowlink.payouts import (
+    click_queries,
+    commission_queries,
+    dispute_queries,
+    queries as payouts,
+    waiting,
+)
 from flowlink.payouts.case_models import Dispute
 from flowlink.payouts.click_queries import AccrualLine, ClickMoney
 from flowlink.payouts.ids import ACCRUAL, PREFIX as WITHDRAWAL, WithdrawalId
@@ -53,7 +59,7 @@ class ConversionTrail:
 
     known: tracking.Trail
     clicked_at: datetime | None
-    money: payouts.Trail | None
+    money: commission_queries.Trail | None
     later: Sequence[payouts.WithdrawalLine]
     applied: Applied | None
     disputes: Sequence[Dispute]
@@ -192,7 +198,7 @@ def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionT
     known = tracking.trail(session, key)
     if known.conversion.partner_id != partner.id:
         raise NoTrail
-    money = payouts.trail(session, key)
+    money = commission_queries.trail(session, key)
     number = known.conversion.click_id
     credited = [step for step in money.steps if step.entry_id] if money else []
     return ConversionTrail(
@@ -206,7 +212,9 @@ def _of_conversion(session: Session, partner: Partner, key: UUID) -> ConversionT
     )
 
 
-def _repaid(session: Session, steps: Sequence[payouts.CommissionStep], currency: str) -> Money:
+def _repaid(
+    session: Session, steps: Sequence[commission_queries.CommissionStep], currency: str
+) -> Money:
     entries = [ledger.entry(session, step.entry_id) for step in steps if step.entry_id]
     lines = [line for entry in entries for line in entry.transfers]
     repaid = sum(line.amount.micro for line in lines if line.code is Code.DEBT_REPAID)

@@ -18,7 +18,7 @@ from flowlink.ledger import service as ledger
 from flowlink.ledger.service import AccountKind, Code, Entry, EntryKind, Transfer
 from flowlink.partners import ids as partner_ids
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import dispute_queries, pinning, purses, queries
+from flowlink.payouts import commission_queries, dispute_queries, pinning, purses
 from flowlink.payouts.case_models import Dispute
 from flowlink.payouts.models import Commission, CommissionRevision, ReserveLot, ReserveShare
 from flowlink.payouts.pinning import Reckoner
@@ -56,7 +56,7 @@ def post_revisions(
 
     :raises NotPosted: the ledger refused one of them, so none was posted.
     """
-    due = queries.unposted_conversions(session, limit=limit, since=since)
+    due = commission_queries.unposted_conversions(session, limit=limit, since=since)
     return post_conversions(session, conversion_ids=due, now=now)
 
 

@@ -12,13 +12,13 @@ from flowlink.kernel import db, inbound, jobs, logs, policy as policies
 from flowlink.partners.ids import PartnerId
 from flowlink.payouts import (
     accruals,
+    commission_queries,
     commissions,
     holds,
     invoices,
     kinship,
     paypal,
     paypal_runs,
-    queries,
     reserve,
     rewards,
     runs,
@@ -203,7 +203,9 @@ def _post_due(now: datetime, *, since: datetime | None) -> int:
     posted, after = 0, None
     while True:
         with db.read() as session:
-            due = queries.unposted_conversions(session, limit=BATCH, since=since, after=after)
+            due = commission_queries.unposted_conversions(
+                session, limit=BATCH, since=since, after=after
+            )
         if not due:
             return posted
         posted += _post_batch(due, now)

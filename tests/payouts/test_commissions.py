@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from flowlink.kernel import policy as policies
 from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger, service as ledger_service
-from flowlink.payouts import commissions, jobs, queries, reserve
+from flowlink.payouts import commission_queries, commissions, jobs, queries, reserve
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_partner
 from tests.payouts.acts import ask, hold
@@ -211,7 +211,7 @@ def test_revisions_that_came_late_are_posted_in_their_order(session: Session) ->
 
     assert posted == 4
     assert purse(session, ada) == {}
-    trail = queries.trail(session, sale)
+    trail = commission_queries.trail(session, sale)
     assert trail is not None
     assert [(step.revision, step.status) for step in trail.steps] == [
         (1, "pending"),
@@ -254,7 +254,7 @@ def test_a_conversion_without_a_share_is_revenue_alone(session: Session) -> None
     commissions.post_revisions(session, now=DAY)
 
     assert purse(session, ada) == {}
-    trail = queries.trail(session, sale)
+    trail = commission_queries.trail(session, sale)
     assert trail is not None
     assert [step.entry_id is None for step in trail.steps] == [False, False, True]
     assert_clean(session)
@@ -288,7 +288,7 @@ def test_no_millionth_is_lost_to_rounding(session: Session) -> None:
 
 
 def test_what_nobody_posted_has_no_trail(session: Session) -> None:
-    assert queries.trail(session, uuid4()) is None
+    assert commission_queries.trail(session, uuid4()) is None
 
 
 def test_what_the_ledger_refuses_moves_nothing(session: Session) -> None:
@@ -314,7 +314,7 @@ def test_what_the_ledger_refuses_stops_nobody_else(session: Session) -> None:
     assert told == "3 revisions posted"
     assert purse(session, ada) == {"available": "84.00", "reserve": "36.00"}
     assert purse(session, bob) == {"available": "4.20", "reserve": "1.80"}
-    assert queries.unposted_conversions(session, limit=9) == [stuck]
+    assert commission_queries.unposted_conversions(session, limit=9) == [stuck]
 
 
 def test_an_event_posts_all_that_is_due(session: Session) -> None:

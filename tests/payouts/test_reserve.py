@@ -7,7 +7,13 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import jobs, policy as policies
 from flowlink.kernel.money import Money
-from flowlink.payouts import jobs as payout_jobs, queries, reserve, service as payouts
+from flowlink.payouts import (
+    commission_queries,
+    jobs as payout_jobs,
+    queries,
+    reserve,
+    service as payouts,
+)
 from flowlink.payouts.models import ReserveLot
 from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
@@ -37,7 +43,7 @@ def test_a_lot_is_released_on_its_day_and_once(session: Session) -> None:
     assert balance(session, ada, "available") == "60.00 EUR"
     assert balance(session, ada, "reserve") == "0.00 EUR"
     assert queries.releases(session, ada.partner_id) == []
-    trail = queries.trail(session, sale)
+    trail = commission_queries.trail(session, sale)
     assert trail is not None
     assert [(str(kept.amount), kept.released_at) for kept in trail.reserve] == [("18.00 EUR", THEN)]
     assert_clean(session)
