@@ -46,10 +46,13 @@ def counters(session: Session, *, partner_id: PartnerId, now: datetime) -> Live:
     partner = partners.get(session, partner_id)
     day = now.date()
     coming = payouts.releases(session, partner_id)
+    days = max(DAYS, day.day)
     shown = trends.of_partner(
-        session, partner_id=partner_id, number=partner.number, now=now, days=max(DAYS, day.day)
+        session, partner_id=partner_id, number=partner.number, now=now, days=days
     )
-    earned = shown.all_earned
+    beside = trends.beside(session, partner_id=partner_id, now=now, days=days)
+    both = zip(shown.earned.values["earned"], beside.values["beside"], strict=True)
+    earned = [sum(pair) for pair in both]
     return Live(
         today=Money(earned[-1]),
         month=Money(sum(earned[-day.day :])),

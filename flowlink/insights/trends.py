@@ -70,21 +70,10 @@ class Trends:
 
 @dataclass(frozen=True)
 class PartnerTrends:
-    """The charts of one partner's earnings. Money is in millionths of a euro.
-
-    `beside` is what accepted cases brought on the day of the decision, and partners whom they
-    brought on the day on which those earned it.
-    """
+    """The charts of one partner's earnings. Money is in millionths of a euro."""
 
     clicks: Series
     earned: Series
-    beside: Series
-
-    @property
-    def all_earned(self) -> Sequence[int]:
-        """Day by day, whatever it came from."""
-        both = zip(self.earned.values["earned"], self.beside.values["beside"], strict=True)
-        return [earned + beside for earned, beside in both]
 
 
 def monitoring(session: Session, *, now: datetime, days: int = 30) -> Trends:
@@ -132,11 +121,14 @@ def of_partner(
     return PartnerTrends(
         clicks=_clicks(session, span, DayCount.partner == number),
         earned=Series(span, {"earned": [shares + paid for shares, paid in both]}),
-        beside=_beside(session, partner_id, span, start),
     )
 
 
-def _beside(session: Session, partner_id: Any, span: Sequence[date], start: datetime) -> Series:
+def beside(session: Session, *, partner_id: Any, now: datetime, days: int) -> Series:
+    """What else a partner earned: accepted cases on the day of the decision, and what partners
+    whom they brought gave them, on the day on which those earned it.
+    """
+    span, start = _span(now, days)
     granted, brought = func.sum(Case.granted_micro), func.sum(Reward.amount_micro)
     decided = _daily(Case.decided_at, start, literal("cases"), granted).where(
         Case.partner_id == partner_id, Case.granted_micro.is_not(None)

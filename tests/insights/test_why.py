@@ -127,7 +127,7 @@ def test_a_sale_taken_back_in_part_stands_on_the_portal(
 
     page = read(client, "/partner/portal")
     assert "One sale was taken back in part" in page
-    assert "Une vente a été annulée en partie" in read(client, "/partner/portal", **FRENCH)
+    assert "1 vente a été annulée en partie" in read(client, "/partner/portal", **FRENCH)
 
 
 def open_case(session: Session, person: Person, now: datetime) -> Case:
