@@ -22,6 +22,7 @@ LARGEST_BODY_BYTES = 1_048_576
 THEMES = ("auto", "light", "dark")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _EXEMPT = ("/aff/postback", "/webhooks/")
+_BARE = re.compile(rb"[\x80-\xff]")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _YEAR_S = 31_536_000
 
@@ -82,7 +83,8 @@ class Stack:
             answer = errors.too_large(request)
             await answer(scope, receive, send)
         else:
-            await self.app(_answered_as_get(scope), _counted(receive), send)
+            read = _escaped(_counted(receive)) if _is_form(scope, headers) else _counted(receive)
+            await self.app(_answered_as_get(scope), read, send)
 
 
 def is_cross_site(method: str, path: str, headers: Headers) -> bool:
@@ -159,6 +161,26 @@ def _counted(receive: Receive) -> Receive:
         return message
 
     return receive_counted
+
+
+def _is_form(scope: Scope, headers: Headers) -> bool:
+    """A form that people fill in; what networks and providers send stays as it came."""
+    sent = headers.get("content-type", "")
+    return sent.startswith("application/x-www-form-urlencoded") and not scope["path"].startswith(
+        _EXEMPT
+    )
+
+
+def _escaped(receive: Receive) -> Receive:
+    """`receive`, with each byte beyond ASCII as `%C3`: scripts send UTF-8 bare (WHATWG URL)."""
+
+    async def receive_escaped() -> Message:
+        message = await receive()
+        if body := message.get("body", b""):
+            message = {**message, "body": _BARE.sub(lambda one: b"%%%02X" % one[0][0], body)}
+        return message
+
+    return receive_escaped
 
 
 def _log(scope: Scope, status: int, started: float) -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -10,7 +11,10 @@ from flowlink.kernel import policy as policies
 from flowlink.payouts import kinship, methods
 from flowlink.risk import watches
 from flowlink.risk.watch_models import Rule, Watch
-from tests.factories import Person, make_partner
+from flowlink.tracking import service as tracking
+from flowlink.tracking.arrival_models import Arrival
+from tests.factories import Person, make_partner, make_person, sign_in
+from tests.tracking.makers import make_shop
 
 IBAN = "FR7630006000011234567890189"
 
@@ -73,3 +77,55 @@ def test_what_was_cleared_is_not_brought_up_again(session: Session, now: datetim
         )
 
     assert report(session, now) == 0
+
+
+@pytest.mark.parametrize(
+    ("partner", "customer", "fact"),
+    [
+        ("ada@lovelace.example", "ada+team@lovelace.example", "own customer"),
+        ("ada@lovelace.example", "bob@lovelace.example", "company"),
+        ("ada@gmail.com", "bob@gmail.com", None),
+        ("ada@lovelace.example", "bob@babbage.example", None),
+    ],
+)
+def test_who_brought_themselves_is_noticed(
+    session: Session, now: datetime, partner: str, customer: str, fact: str | None
+) -> None:
+    ada, bob = make_partner(session, email=partner), make_person(session, email=customer)
+    make_shop(session, now=now)
+    link = tracking.create_link(session, partner_id=ada.partner_id, now=now)
+    session.add(
+        Arrival(
+            user_id=bob.user_id, click_id=7, link_id=link.id, token="t", clicked_at=now, kept_at=now
+        )
+    )
+    session.flush()
+
+    report(session, now)
+
+    found = [
+        (watch.partner_id, watch.evidence["shared"]) for watch in session.scalars(select(Watch))
+    ]
+    assert found == ([(ada.partner_id, fact)] if fact else [])
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [("mailbox", "same mailbox"), ("company", "your company"), ("payout details", "payout")],
+)
+def test_the_partner_reads_what_is_shared(
+    client: TestClient, session: Session, now: datetime, fact: str, said: str
+) -> None:
+    ada = sign_in(client, make_partner(session))
+    watches.report(
+        session,
+        partner_id=ada.partner_id,
+        evidence={"rule": "account", "shared": fact},
+        score=60,
+        now=now,
+        policy=policies.at(session, now),
+    )
+
+    page = client.get("/partner/portal", headers={"accept-language": "en"}).text
+
+    assert said in page.partition("We look at some of your traffic")[2].partition("A person")[0]
