@@ -183,7 +183,7 @@ def _sheet(draft: Draft, number: str, day: date) -> Sheet:
         totals=[
             (say("Net"), net),
             (say("VAT %(rate)s", {"rate": rate}), due),
-            (say("Total"), total),
+            (say("Total incl. VAT"), total),
         ],
         notes=_notes(draft),
         page_label=say("Page"),

@@ -26,6 +26,7 @@ from flowlink.payouts import (
     commission_queries,
     dispute_queries,
     queries as payouts,
+    run_queries as payout_runs,
     waiting,
 )
 from flowlink.payouts.case_models import Dispute
@@ -108,10 +109,11 @@ class AccrualTrail:
 
 @dataclass(frozen=True)
 class WithdrawalTrail:
-    """A withdrawal and every step it took."""
+    """A withdrawal, every step it took, and the provider's own last word, empty for none."""
 
     withdrawal: payouts.WithdrawalLine
     steps: Sequence[payouts.Step]
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,8 @@ def _of_withdrawal(session: Session, partner: Partner, key: UUID) -> WithdrawalT
     line = payouts.withdrawal(session, WithdrawalId(key))
     if line.partner_id != partner.id:
         raise NoTrail
-    return WithdrawalTrail(line, payouts.steps(session, line.id))
+    answer = payout_runs.answer_of(session, line.id)
+    return WithdrawalTrail(line, payouts.steps(session, line.id), answer)
 
 
 def _of_release(session: Session, entry: EntryView) -> ReleaseTrail:

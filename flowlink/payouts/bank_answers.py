@@ -1,27 +1,30 @@
 """Banks' answers brought in: kept raw, matched by end-to-end id, each line applied once.
 
 Twice, late and out of order change nothing: a line is known by its content, and its effect by
-where the withdrawal stands. What matches nothing, or contradicts, waits for a person.
+where the withdrawal stands. What matches nothing, or contradicts, waits for a person; of a
+statement's lines only what may be about a payout, since an account has other business as well.
 """
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import audit, db
 from flowlink.kernel.errors import Invalid, NotFound
 from flowlink.payouts import bank_files, outcomes, run_files
 from flowlink.payouts.bank_files import Answer, Line
-from flowlink.payouts.models import Rail, State
+from flowlink.payouts.models import Rail, State, Withdrawal
 from flowlink.payouts.outcomes import Word
 from flowlink.payouts.run_models import AnswerKind, BankFile, BankLine, LineOutcome, Run, RunItem
 
 ACTOR = "bank"
+_OURS = re.compile(r"(PAY|FL)[0-9A-Z]{26}(-[0-9]+)?")  # `runs` names orders and messages so
 WAITING = (LineOutcome.UNMATCHED, LineOutcome.CONTRADICTION)
 
 
@@ -127,6 +130,8 @@ def _apply(
     words = _words(session, kind, line)
     became = outcomes.apply(session, words=words, actor=ACTOR, now=now)
     outcome = _outcome(line, became)
+    if outcome is LineOutcome.UNMATCHED and kind is AnswerKind.STATEMENT:
+        outcome = outcome if _may_be_ours(session, line) else LineOutcome.NOTED
     item = session.scalars(
         select(RunItem).where(RunItem.end_to_end_id == line.end_to_end_id)
     ).one_or_none()
@@ -159,6 +164,24 @@ def _outcome(line: Line, became: list[outcomes.Became | None]) -> LineOutcome:
     return LineOutcome(next(one for one in order if one in said).value)
 
 
+def _may_be_ours(session: Session, line: Line) -> bool:
+    """Whether a booking that matches nothing may be about a payout: it bears a name as we give
+    them, brings money back, or takes as much as a payment or a file that is on its way.
+    """
+    if _OURS.fullmatch(line.end_to_end_id or line.batch) or line.reason:
+        return True
+    if line.says != bank_files.DEBIT:
+        return False
+    sent = (
+        select(RunItem.run_id)
+        .join(Run, Run.id == RunItem.run_id)
+        .join(Withdrawal, Withdrawal.id == RunItem.withdrawal_id)
+        .where(Run.rail == Rail.BANK, Withdrawal.state == State.SENT, RunItem.left_at.is_(None))
+        .where(or_(RunItem.amount_minor == line.cents, Run.total_minor == line.cents))
+    )
+    return session.scalars(sent.limit(1)).first() is not None
+
+
 def _words(session: Session, kind: AnswerKind, line: Line) -> list[Word]:
     names = [line.end_to_end_id] if line.end_to_end_id else _of_batch(session, line)
     if kind is AnswerKind.STATUS_REPORT:
@@ -172,7 +195,7 @@ def _words(session: Session, kind: AnswerKind, line: Line) -> list[Word]:
             state,
             says=line.says,
             reference=line.reference or name,
-            reason=line.reason,
+            reason=line.reason or bank_files.REASONS["MS03"],
             late=True,
         )
         for name in names

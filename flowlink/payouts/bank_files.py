@@ -51,7 +51,8 @@ REASONS = {
 @dataclass(frozen=True, slots=True)
 class Line:
     """One thing a bank says. `batch` names our message where it speaks of all of it at once;
-    `iban` is the account that a statement is about, where it has one.
+    `iban` is the account that a statement is about, where it has one. A credit without a `reason`
+    may be anybody's.
     """
 
     key: str
@@ -199,7 +200,8 @@ def _booked(
     code = _text(detail, "{*}RtrInf/{*}Rsn/{*}Cd") or _text(detail, "{*}RtrInf/{*}Rsn/{*}Prtry")
     told = _text(detail, "{*}RtrInf/{*}AddtlInf")
     says = _direction(_text(detail, "{*}CdtDbtInd") or _text(entry, "{*}CdtDbtInd"))
-    back = says == CREDIT and (code or name or _text(entry, "{*}RvslInd") == "true")
+    undone = bool(code or told or _text(entry, "{*}RvslInd") in {"true", "1"})
+    back = says == CREDIT and (undone or name)
     reference = _text(detail, "{*}Refs/{*}AcctSvcrRef") or _reference(entry)
     day, cents = _booking_day(entry), _cents(amount)
     key = _key("camt.053", account, day, reference, name, says, str(cents), str(place))
@@ -213,7 +215,7 @@ def _booked(
         currency=_currency(amount),
         booked_on=_day(day),
         reference=reference,
-        reason=sentence(code, told) if back else "",
+        reason=sentence(code, told) if back and undone else "",
         iban=_iban(account),
     )
 

@@ -71,11 +71,13 @@ def show_papers(
     """Invoices, statements month by month, and what is missing for them."""
     now = clock.now()
     found = papers.of_owner(session, partner_id, before=lists.before(cursor), limit=SIZE + 1)
+    shown = lists.cut(found, key=lambda paper: paper.id)
     months = statements.months(session, partner_id, now=now)
     return page(
         request,
         "payouts/papers.html",
-        papers=lists.cut(found, key=lambda paper: paper.id),
+        papers=shown,
+        credits=papers.credits_of(session, shown.items),
         months=months[:MONTHS_SHOWN],
         years=sorted({span.since.year for span in months}, reverse=True),
         profile=tax.current(session, partner_id),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from flowlink.kernel import crypto
 from flowlink.payouts import methods, sepa
 from flowlink.payouts.models import Method, Rail, Withdrawal
 from flowlink.payouts.run_models import Run, RunItem
@@ -38,19 +39,31 @@ def of(session: Session, run: Run) -> RunFile:
     """The file of a run as its items stand now."""
     items = live(session, run)
     if run.rail == Rail.BANK:
-        return RunFile(f"{run.message_id}.xml", "application/xml", _sepa(session, run, items))
-    return RunFile(f"{run.message_id}.json", "application/json", _paypal(session, run, items))
+        return _named(run, _sepa(session, run, items))
+    return _named(run, _paypal(session, run, items))
+
+
+def seal(session: Session, run: Run) -> bytes:
+    """The file as it stands, encrypted: it names accounts."""
+    return crypto.encrypt(of(session, run).body)
 
 
 def released(session: Session, run: Run) -> RunFile:
-    """The file of a released run.
+    """The file of a released run, as it left.
 
     :raises FileDiffers: it is not what was released, which nothing in the product can cause.
     """
-    made = of(session, run)
+    kept = run.sealed_file
+    made = of(session, run) if kept is None else _named(run, crypto.decrypt(kept))
     if made.sha256 != run.sha256:
         raise FileDiffers(run.message_id)
     return made
+
+
+def _named(run: Run, body: bytes) -> RunFile:
+    if run.rail == Rail.BANK:
+        return RunFile(f"{run.message_id}.xml", "application/xml", body)
+    return RunFile(f"{run.message_id}.json", "application/json", body)
 
 
 def live(session: Session, run: Run) -> Sequence[RunItem]:

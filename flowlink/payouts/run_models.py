@@ -36,7 +36,10 @@ class LineOutcome(StrEnum):
 
 
 class Run(Base):
-    """Withdrawals of one rail that leave together: made by one, released by another."""
+    """Withdrawals of one rail that leave together: made by one, released by another.
+
+    `sealed_file` is what left, encrypted: a later version may write the same run otherwise.
+    """
 
     __tablename__ = "payouts_run"
     __table_args__ = (
@@ -45,6 +48,7 @@ class Run(Base):
         CheckConstraint("item_count >= 0 AND total_minor >= 0", name="totals"),
         CheckConstraint("(state = 'released') = (released_by IS NOT NULL)", name="released"),
         CheckConstraint("(state = 'cancelled') = (cancelled_by IS NOT NULL)", name="cancelled"),
+        CheckConstraint("sealed_file IS NULL OR state = 'released'", name="sealed_file"),
         CheckConstraint("released_by <> made_by", name="four_eyes"),
         CheckConstraint("releaser_id <> maker_id", name="four_eyes_person"),
         Index(
@@ -77,6 +81,7 @@ class Run(Base):
     next_try_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(server_default=text("0"))
     trouble: Mapped[str] = mapped_column(server_default=text("''"))
+    sealed_file: Mapped[bytes | None] = mapped_column(deferred=True)
 
     @property
     def total(self) -> Money:

@@ -146,6 +146,16 @@ def items(
     return [_item(*row[:4], named=row[4], debt=row[5]) for row in found]
 
 
+def answer_of(session: Session, withdrawal_id: WithdrawalId) -> str:
+    """The provider's last word about a withdrawal that was sent; empty before there is one."""
+    rows = select(RunItem.answer).where(
+        RunItem.withdrawal_id == withdrawal_id,
+        RunItem.left_at.is_(None),
+        RunItem.answer != UNKNOWN,
+    )
+    return session.scalars(rows).one_or_none() or ""
+
+
 def to_pay(session: Session) -> dict[Rail, ToPay]:
     """What the next run of each rail would take, and how many withdrawals it would leave."""
     stopped = or_(stop_queries.held(), debt_queries.owed() > Withdrawal.debt_seen_micro)

@@ -169,7 +169,7 @@ def release(
         raise RunEmpty
     _count(session, run)
     run.state, run.released_by, run.releaser_id = RunState.RELEASED, actor, person
-    run.released_at = now
+    run.released_at, run.sealed_file = now, run_files.seal(session, run)
     run.next_try_at = now if run.rail == Rail.PAYPAL else None
     for withdrawal in free:
         withdrawals.move(session, withdrawal, State.SENT, actor=actor, now=now)

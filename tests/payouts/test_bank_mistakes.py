@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy.orm import Session
 
-from flowlink.payouts import bank_answers, bank_files
+from flowlink.payouts import bank_answers, bank_files, run_queries
 from flowlink.payouts.bank_answers import TakenIn
 from flowlink.payouts.models import Rail
 from flowlink.payouts.xml_schemas import BadXml
@@ -56,6 +56,62 @@ def test_the_receivers_statement_moves_nothing(session: Session, says: str) -> N
 
     assert dict(taken.became) == {"unmatched": 1}
     assert withdrawal.state == "sent"
+    assert_clean(session)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "RENT-2026-11", "amount": "800.00"},
+        {"name": "NOTPROVIDED", "amount": "12.00"},
+        {"name": "INVOICE 7", "amount": "90.00", "says": "CRDT"},
+        {"name": "INVOICE 8", "amount": "20.00", "says": "CRDT"},
+    ],
+)
+def test_other_business_of_the_account_waits_for_nobody(
+    session: Session, change: dict[str, str]
+) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = ask(session, ada, rail="bank", details=IBAN)
+    release(session, propose(session), make_operator(session))
+
+    taken = take(session, statement(Booking(**change)))
+
+    assert dict(taken.became) == {"noted": 1}
+    assert run_queries.bank_lines(session) == []
+    assert withdrawal.state == "sent"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "PAY" + "0" * 26},
+        {"name": "PAY" + "0" * 26 + "-2"},
+        {"name": "NOTPROVIDED", "amount": "20.00"},
+        {"name": "NOTPROVIDED", "amount": "7.00", "says": "CRDT", "reason": "AC04"},
+    ],
+)
+def test_what_may_be_a_payout_waits_for_a_person(session: Session, change: dict[str, str]) -> None:
+    ada = make_partner(session, available="50.00")
+    ask(session, ada, rail="bank", details=IBAN)
+    release(session, propose(session), make_operator(session))
+
+    taken = take(session, statement(Booking(**change)))
+
+    assert dict(taken.became) == {"unmatched": 1}
+
+
+def test_a_credit_that_names_our_order_is_a_return_also_without_a_reason(
+    session: Session,
+) -> None:
+    ada = make_partner(session, available="50.00")
+    withdrawal = ask(session, ada, rail="bank", details=IBAN)
+    release(session, propose(session), make_operator(session))
+    name = item_of(session, withdrawal).end_to_end_id
+
+    take(session, statement(Booking(name, says="CRDT")))
+
+    assert (withdrawal.state, withdrawal.reason) == ("returned", "The bank gave no reason.")
     assert_clean(session)
 
 

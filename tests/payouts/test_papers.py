@@ -264,6 +264,10 @@ def test_a_partner_opens_their_papers_and_nobody_elses(
     assert "20.00" in read(client.get(advice, headers=HTML).content)
     assert client.get("/partners/statements/2026-11.pdf").content[:5] == b"%PDF-"
 
+    note = invoices.credit(session, paper=paper, reason="address", actor="test", now=DAY)
+    session.flush()
+    assert f"Taken back by {note.number}" in client.get("/partners/papers", headers=HTML).text
+
     sign_in(client, make_partner(session, email="eve@example.org"))
     assert client.get(path).status_code == 404
     assert client.get(advice).status_code == 404

@@ -161,6 +161,18 @@ def test_two_items_of_one_name_are_refused(wire: Wire) -> None:
         send(wire, body)
 
 
+def test_every_event_of_the_fake_is_genuine_to_itself(wire: Wire) -> None:
+    ledger = wire.fake.ledger
+    for number in range(200):
+        send(wire, batch() | {"sender_batch_header": {"sender_batch_id": f"FL{number}"}})
+
+    events = ledger.take_owed()
+
+    signatures = {event.headers["paypal-transmission-sig"] for event in events}
+    assert len(signatures) == 200
+    assert all(checks.SIGNATURE["transmission_sig"].fullmatch(each) for each in signatures)
+
+
 def test_without_a_token_nothing_opens(wire: Wire) -> None:
     answer = httpx2.get(f"{wire.url}/v1/payments/payouts/B1")
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -124,6 +125,24 @@ def test_a_released_run_is_sent_and_its_file_stays(session: Session) -> None:
     (item,) = run_queries.items(session, run.id)
     assert item.shown == "unknown"
     assert_clean(session)
+
+
+@pytest.mark.parametrize("rail", Rail)
+def test_what_left_stays_as_it_left_whatever_would_be_written_today(
+    session: Session, rail: Rail
+) -> None:
+    ada = make_partner(session, available="50.00")
+    ask(session, ada, rail=rail, details=IBAN if rail == Rail.BANK else "ada@example.org")
+    run = release(session, propose(session, rail), make_operator(session))
+    left = run_files.released(session, run)
+    session.flush()
+
+    session.execute(update(RunItem).values(end_to_end_id="PAY1", holder="Somebody else"))
+    session.expire_all()
+
+    assert run_files.of(session, run).body != left.body
+    assert run_files.released(session, run) == left
+    assert IBAN.encode() not in (run.sealed_file or b"")
 
 
 def test_whoever_made_a_run_does_not_release_it(session: Session) -> None:

@@ -50,6 +50,13 @@ def test_translations_keep_the_places_for_values(path: Path) -> None:
                 assert set(PLACE.findall(meant)) <= set(PLACE.findall(said)) <= known, said
 
 
+@pytest.mark.parametrize("path", list(catalogues.sources()), ids=lambda path: path.parts[-3])
+def test_no_file_says_a_text_twice(path: Path) -> None:
+    said = re.findall(r'^msgid (.+(?:\n".*")*)', path.read_text(), re.MULTILINE)
+
+    assert sorted(said) == sorted(set(said))
+
+
 def test_modules_agree_about_shared_words() -> None:
     first: dict[str, tuple[str, str]] = {}
     quarrels = []

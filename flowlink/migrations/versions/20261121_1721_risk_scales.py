@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "m1721"
-down_revision = "m1711"
+down_revision = "m1712"
 
 VERSIONS = """
 ALTER TABLE risk_velocity_scale ADD COLUMN version integer NOT NULL DEFAULT 1

@@ -1,6 +1,5 @@
 """What the fake PayPal remembers: batches, their items, and the events it owes its listener."""
 
-import base64
 import hmac
 import json
 import threading
@@ -142,10 +141,13 @@ class Ledger:
             return ready
 
     def signature(self, transmission_id: str, time: str, webhook_id: str, event: Any) -> str:
-        """What stands for PayPal's RSA signature over id, time, webhook and the body's CRC-32."""
+        """What stands for PayPal's RSA signature over id, time, webhook and the body's CRC-32.
+
+        It begins with a letter, as PayPal's description of the field wants it.
+        """
         crc = zlib.crc32(json.dumps(event, sort_keys=True).encode())
         message = f"{transmission_id}|{time}|{webhook_id}|{crc}".encode()
-        return base64.b64encode(hmac.digest(b"fakepay", message, "sha256")).decode()
+        return f"fake{hmac.digest(b'fakepay', message, 'sha256').hex()}"
 
     def _owe(self, kind: str, resource: dict[str, Any], now: datetime) -> None:
         time = f"{now:%Y-%m-%dT%H:%M:%SZ}"
