@@ -4,14 +4,13 @@ Run: python -m bench.waiting
 """
 
 import statistics
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
 
 from bench import posting
-from bench.pages import product
+from bench.pages import measure, product
 from bench.report import table
 from flowlink.identity import service as identity
 from flowlink.identity.ids import UserId
@@ -20,7 +19,6 @@ from flowlink.kernel import clock, db
 from flowlink.tracking import service as tracking
 
 FEW, MANY = 10, 2_000  # things in each queue; of postbacks ten times as many
-ROUNDS = 30
 PAGES = ("/admin/inbox", "/admin/inbox?queue=orphans", "/admin/inbox.csv", "/admin/monitoring")
 
 # One partner a row, and what waits of theirs; the rest is what people are done with.
@@ -87,25 +85,14 @@ def operator(url: str) -> Iterator[httpx2.Client]:
         yield browser
 
 
-def measure(browser: httpx2.Client) -> dict[str, list[float]]:
-    """Milliseconds a page, the pages turn about."""
-    taken: dict[str, list[float]] = {page: [] for page in PAGES}
-    for _ in range(ROUNDS):
-        for page in PAGES:
-            began = time.perf_counter()
-            browser.get(page).raise_for_status()
-            taken[page].append((time.perf_counter() - began) * 1000)
-    return taken
-
-
 def main() -> None:
     with product() as url, operator(url) as browser:
         posting.as_owner(FILL.format(first=1, last=FEW))
-        few = measure(browser)
+        few = measure(browser, PAGES)
         posting.as_owner(FILL.format(first=FEW + 1, last=MANY))
         posting.as_owner(DONE.format(postbacks=500_000, runs=300_000, mails=200_000))
         posting.as_owner("VACUUM ANALYZE")
-        many = measure(browser)
+        many = measure(browser, PAGES)
     rows = [
         (
             page,

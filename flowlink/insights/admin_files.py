@@ -2,13 +2,22 @@
 
 from fastapi import APIRouter, Response
 
-from flowlink.insights import earnings, journal, offers as shown, people, quarantine, queue, records
+from flowlink.insights import (
+    earnings,
+    journal,
+    offers as shown,
+    people,
+    quarantine,
+    queue,
+    records,
+    statement,
+)
 from flowlink.kernel import clock, ids, jobs
 from flowlink.partners import ids as partner_ids, queries as partners
 from flowlink.partners.ids import PartnerId
-from flowlink.payouts import ids as payout_ids, queries as payouts
+from flowlink.payouts import queries as payouts
 from flowlink.tracking import offers
-from flowlink.tracking.ids import CONVERSION, LINK, REPORT
+from flowlink.tracking.ids import LINK, REPORT
 from flowlink.web import csv
 from flowlink.web.lists import CSV_SIZE
 from flowlink.web.sessions import Db
@@ -22,39 +31,19 @@ PARTNER = "/admin/partners/{partner_id}"
 def sales_csv(session: Db, partner_id: str) -> Response:
     """All conversions of a partner, of which their page shows the latest."""
     key = _partner(session, partner_id)
-    rows = (
-        (
-            ids.public(CONVERSION, sale.conversion.id),
-            sale.conversion.occurred_at,
-            sale.offer,
-            str(sale.conversion.status),
-            sale.conversion.amount,
-            sale.share,
-        )
-        for sale in earnings.sales(session, partner_id=key, limit=CSV_SIZE)
-    )
-    header = ["conversion", "at", "offer", "status", "sale_eur", "share_eur"]
-    return csv.response("sales.csv", header, rows)
+    found = earnings.sales(session, partner_id=key, limit=CSV_SIZE)
+    rows = (statement.sale_cells(sale) for sale in found)
+    return csv.response("sales.csv", statement.SALE_HEADER, rows)
 
 
 @router.get(f"{PARTNER}/withdrawals.csv")
 def withdrawals_csv(session: Db, partner_id: str) -> Response:
     key = _partner(session, partner_id)
     rows = (
-        (
-            payout_ids.public(line.id),
-            line.created_at,
-            line.amount,
-            line.amount.currency,
-            str(line.rail),
-            line.destination,
-            str(line.state),
-            line.reason,
-        )
+        statement.withdrawal_cells(line)
         for line in payouts.withdrawals(session, key, limit=CSV_SIZE)
     )
-    header = ["withdrawal", "at", "amount", "currency", "method", "to", "state", "reason"]
-    return csv.response("withdrawals.csv", header, rows)
+    return csv.response("withdrawals.csv", statement.WITHDRAWAL_HEADER, rows)
 
 
 @router.get(f"{PARTNER}/links.csv")

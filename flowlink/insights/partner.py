@@ -6,12 +6,11 @@ from enum import StrEnum
 from fastapi import APIRouter, Request, Response
 
 from flowlink.insights import earnings, live, portal, statement, trail
-from flowlink.kernel import clock, ids
+from flowlink.kernel import clock
 from flowlink.partners import letters, queries as partners
 from flowlink.partners.deps import CurrentPartner
-from flowlink.payouts import click_queries, ids as payout_ids, queries as payouts
+from flowlink.payouts import click_queries, queries as payouts
 from flowlink.payouts.deps import CurrentPolicy
-from flowlink.tracking.ids import CONVERSION
 from flowlink.web import csv, lists
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor
 from flowlink.web.render import fragment, page
@@ -127,19 +126,8 @@ def sales(
 @router.get("/partners/sales.csv")
 def sales_csv(session: Db, partner_id: CurrentPartner) -> Response:
     found = earnings.sales(session, partner_id=partner_id, limit=CSV_SIZE)
-    header = ["conversion", "at", "offer", "status", "sale_eur", "share_eur"]
-    rows = (
-        (
-            ids.public(CONVERSION, sale.conversion.id),
-            sale.conversion.occurred_at,
-            sale.offer,
-            str(sale.conversion.status),
-            sale.conversion.amount,
-            sale.share,
-        )
-        for sale in found
-    )
-    return csv.response("sales.csv", header, rows)
+    rows = (statement.sale_cells(sale) for sale in found)
+    return csv.response("sales.csv", statement.SALE_HEADER, rows)
 
 
 @router.get("/partners/accruals")
@@ -163,21 +151,9 @@ def accruals_csv(session: Db, partner_id: CurrentPartner) -> Response:
 
 @router.get("/partners/withdrawals.csv")
 def withdrawals_csv(session: Db, partner_id: CurrentPartner) -> Response:
-    header = ["withdrawal", "at", "amount", "currency", "method", "to", "state", "reason"]
-    rows = (
-        (
-            payout_ids.public(line.id),
-            line.created_at,
-            line.amount,
-            line.amount.currency,
-            str(line.rail),
-            line.destination,
-            str(line.state),
-            line.reason,
-        )
-        for line in payouts.withdrawals(session, partner_id, limit=CSV_SIZE)
-    )
-    return csv.response("withdrawals.csv", header, rows)
+    found = payouts.withdrawals(session, partner_id, limit=CSV_SIZE)
+    rows = (statement.withdrawal_cells(line) for line in found)
+    return csv.response("withdrawals.csv", statement.WITHDRAWAL_HEADER, rows)
 
 
 @router.get("/partners/trail/{name}")

@@ -5,14 +5,18 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from flowlink.insights.earnings import Sale
 from flowlink.insights.trends import PartnerTrends
 from flowlink.kernel import ids
 from flowlink.kernel.money import Money
 from flowlink.ledger import queries as ledger
 from flowlink.ledger.accounts import PARTNER_KINDS, AccountKind, account
 from flowlink.ledger.queries import Line, Lines
+from flowlink.payouts import ids as payout_ids
 from flowlink.payouts.click_queries import AccrualLine
 from flowlink.payouts.ids import ACCRUAL
+from flowlink.payouts.queries import WithdrawalLine
+from flowlink.tracking.ids import CONVERSION
 from flowlink.web import lists
 from flowlink.web.paging import Page, cursor_encode
 
@@ -29,6 +33,17 @@ ACCRUAL_HEADER = [
     "unpaid_clicks",
     "reasons",
     "posted_at",
+]
+SALE_HEADER = ["conversion", "at", "offer", "status", "sale_eur", "share_eur"]
+WITHDRAWAL_HEADER = [
+    "withdrawal",
+    "at",
+    "amount",
+    "currency",
+    "method",
+    "to",
+    "state",
+    "reason",
 ]
 LINE_HEADER = ["entry", "at", "account", "what", "amount", "currency", "balance_after", "source"]
 
@@ -57,6 +72,32 @@ def line_cells(line: Line) -> Sequence[object]:
         line.amount.currency,
         line.balance_after,
         line.source,
+    )
+
+
+def sale_cells(sale: Sale) -> Sequence[object]:
+    """A sale as a row of the CSV."""
+    return (
+        ids.public(CONVERSION, sale.conversion.id),
+        sale.conversion.occurred_at,
+        sale.offer,
+        str(sale.conversion.status),
+        sale.conversion.amount,
+        sale.share,
+    )
+
+
+def withdrawal_cells(line: WithdrawalLine) -> Sequence[object]:
+    """A withdrawal as a row of the CSV."""
+    return (
+        payout_ids.public(line.id),
+        line.created_at,
+        line.amount,
+        line.amount.currency,
+        str(line.rail),
+        line.destination,
+        str(line.state),
+        line.reason,
     )
 
 
