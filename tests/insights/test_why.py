@@ -318,7 +318,7 @@ def test_nobody_is_invited_to_withdraw_under_a_hold(
     assert way not in read(client, "/partner/live")
 
 
-def test_a_watch_on_payout_details_does_not_speak_of_traffic(
+def test_a_watch_on_an_account_does_not_speak_of_traffic(
     client: TestClient, session: Session, world: World, now: datetime
 ) -> None:
     watches.report(
@@ -332,7 +332,7 @@ def test_a_watch_on_payout_details_does_not_speak_of_traffic(
 
     page = read(client, "/partner/portal")
 
-    assert ("We look at your payout details" in page, "some of your traffic" in page) == (
+    assert ("We look at your account" in page, "some of your traffic" in page) == (
         True,
         False,
     )

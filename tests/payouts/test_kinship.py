@@ -128,4 +128,4 @@ def test_the_partner_reads_what_is_shared(
 
     page = client.get("/partner/portal", headers={"accept-language": "en"}).text
 
-    assert said in page.partition("We look at some of your traffic")[2].partition("A person")[0]
+    assert said in page.partition("We look at your account")[2].partition("A person")[0]
