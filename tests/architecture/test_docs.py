@@ -1,6 +1,7 @@
 """What exists is written down: every module, setting, flag, policy number, job and error."""
 
 import re
+from collections import Counter
 from functools import cache
 from importlib import import_module
 
@@ -13,6 +14,9 @@ from flowlink.kernel.flags import Flag
 from flowlink.kernel.settings import Settings
 from tests.architecture.tree import PACKAGE, ROOT, sources
 
+ROW = re.compile(
+    r"^\| (`\w+` \|[^|]*)\|", re.MULTILINE
+)  # of a table: a name, and what is beside it
 FROM_ELSEWHERE = {"XDG_DATA_HOME"}  # the desktop's variable, not ours
 
 
@@ -52,6 +56,14 @@ def test_every_job_is_in_the_docs() -> None:
     registry.load()
 
     assert set(jobs.JOBS) - words(docs()) == set()
+
+
+@pytest.mark.parametrize("place", ["docs/jobs.md", "docs/settings.md", "docs/errors.md"])
+def test_nothing_is_in_the_docs_twice(place: str) -> None:
+    parts = re.split(r"^#+ ", (ROOT / place).read_text(), flags=re.MULTILINE)
+    names = [(part.splitlines()[0], row) for part in parts for row in ROW.findall(part)]
+
+    assert [one for one, count in Counter(names).items() if count > 1] == []
 
 
 def test_every_error_is_in_the_docs() -> None:
