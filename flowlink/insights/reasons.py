@@ -114,7 +114,7 @@ def _reduced(session: Session, partner: Partner, since: datetime) -> Iterator[Wh
         )
     )
     rows = (
-        select(Conversion.id)
+        select(Conversion.id, func.count().over())
         .where(
             Conversion.partner_id == partner.id,
             Conversion.status == Status.APPROVED,
@@ -122,10 +122,10 @@ def _reduced(session: Session, partner: Partner, since: datetime) -> Iterator[Wh
             less.correlate(Conversion).exists(),
         )
         .order_by(Conversion.updated_at.desc())
+        .limit(1)
     )
-    found = session.scalars(rows).all()
-    if found:
-        yield Why("reduced", len(found), href=_trail(found[0]))
+    for latest, count in session.execute(rows).all():
+        yield Why("reduced", count, href=_trail(latest))
 
 
 def _limited(session: Session, partner: Partner, since: datetime) -> Iterator[Why]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -157,7 +158,8 @@ def test_a_declined_attempt_cannot_be_paid_beside_the_next(shop: Life) -> None:
     assert shop.get("limits")["cpu_cores"] == 5
 
 
-def test_a_refund_that_arrives_in_a_dispute_keeps_the_books(shop: Life) -> None:
+def refunded_in_a_dispute(shop: Life) -> dict[str, Any]:
+    """An order of which 1 EUR is to go back when its buyer's bank asks for all of it."""
     order = shop.bought("cpu", 2)
     refunds.ask(
         shop.session,
@@ -169,6 +171,11 @@ def test_a_refund_that_arrives_in_a_dispute_keeps_the_books(shop: Life) -> None:
     )
     shop.session.flush()
     payday.dispute(order["payment_id"], to="open", now=clock.now())
+    return order
+
+
+def test_a_refund_that_arrives_in_a_dispute_keeps_the_books(shop: Life) -> None:
+    order = refunded_in_a_dispute(shop)
 
     charge = shop.session.get_one(SandboxCharge, order["payment_id"], populate_existing=True)
     charge.refunded_minor = 100
@@ -182,17 +189,7 @@ def test_a_refund_that_arrives_in_a_dispute_keeps_the_books(shop: Life) -> None:
 
 
 def test_nothing_is_given_back_while_the_bank_decides(shop: Life) -> None:
-    order = shop.bought("cpu", 2)
-    refunds.ask(
-        shop.session,
-        payment_id=key_of(order),
-        amount=Money.from_cents(100),
-        reason="slow",
-        actor="test",
-        now=clock.now(),
-    )
-    shop.session.flush()
-    payday.dispute(order["payment_id"], to="open", now=clock.now())
+    order = refunded_in_a_dispute(shop)
 
     charges.refund(key_of(order), now=clock.now())
     charges.reconcile(now=clock.now())

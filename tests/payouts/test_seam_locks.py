@@ -1,6 +1,6 @@
 """Where two parts of the house meet at the same moment: each of these locks is needed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -116,8 +116,8 @@ def settled() -> Withdrawal:
         return acts.in_state(session, ada, State.SETTLED)
 
 
-def test_an_invoice_taken_back_many_times_at_once_is_credited_once() -> None:
-    withdrawal = settled()
+def credit_of(withdrawal: Withdrawal) -> Callable[[Session], None]:
+    """What takes this withdrawal's invoice back, which is written by now."""
     with db.write() as session:
         paper = invoices.issue(session, withdrawal_id=withdrawal.id, now=DAY)
         assert paper is not None
@@ -127,6 +127,12 @@ def test_an_invoice_taken_back_many_times_at_once_is_credited_once() -> None:
         known = session.get_one(Paper, key)
         invoices.credit(session, paper=known, reason="wrong", actor="test", now=DAY)
 
+    return credit
+
+
+def test_an_invoice_taken_back_many_times_at_once_is_credited_once() -> None:
+    credit = credit_of(settled())
+
     assert at_once(8, credit) == {"done": 1, "CreditedAlready": 7}
     with db.read() as session:
         assert len(session.scalars(select(Paper)).all()) == 2
@@ -134,14 +140,7 @@ def test_an_invoice_taken_back_many_times_at_once_is_credited_once() -> None:
 
 def test_an_invoice_taken_back_by_hand_waits_for_the_one_that_is_written() -> None:
     withdrawal = settled()
-    with db.write() as session:
-        first = invoices.issue(session, withdrawal_id=withdrawal.id, now=DAY)
-        assert first is not None
-        key = first.id
-
-    def credit(session: Session) -> None:
-        known = session.get_one(Paper, key)
-        invoices.credit(session, paper=known, reason="wrong", actor="test", now=DAY)
+    credit = credit_of(withdrawal)
 
     def write_again(session: Session) -> None:
         invoices.issue(session, withdrawal_id=withdrawal.id, now=DAY)
