@@ -8,6 +8,6 @@ conversion is never changed without a revision that says so.
 | (none) | pending | approved | rejected | reversed |
 | pending | amount may change | approved | rejected | reversed |
 | approved | late: duplicate | amount may change | reversed | reversed |
-| rejected | late: duplicate | approved | duplicate | duplicate |
+| rejected | late: duplicate | approved | duplicate | reversed |
 | reversed | final: duplicate | final: duplicate | duplicate | duplicate |
 """

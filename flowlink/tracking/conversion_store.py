@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from flowlink.kernel import db
 from flowlink.tracking.attribution import Attribution
-from flowlink.tracking.lifecycle import Step
+from flowlink.tracking.lifecycle import UNDATED, Moments, Step
 from flowlink.tracking.models import Conversion, Status
 
 _quoted = json.JSONEncoder().encode
@@ -21,13 +21,15 @@ _INSERT = text("""
 WITH begun AS (
 INSERT INTO tracking_conversion (id, network_id, dedupe_key, txn_id, goal, click_id, link_id,
   partner_id, offer_id, offer_version, share_bps, status, amount_micro, currency, revision,
-  occurred_at, changed_at, updated_at)
+  occurred_at, changed_at, approved_at, rejected_at, updated_at)
 SELECT id, network_id, dedupe_key, txn_id, goal, click_id, link_id, partner_id, offer_id,
-  offer_version, share_bps, status, amount_micro, 'EUR', revision, occurred_at, changed_at, :now
+  offer_version, share_bps, status, amount_micro, 'EUR', revision, occurred_at, changed_at,
+  approved_at, rejected_at, :now
 FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, network_id uuid, dedupe_key text,
   txn_id text, goal text, click_id bigint, link_id uuid, partner_id uuid, offer_id uuid,
   offer_version int, share_bps int, status text, amount_micro bigint, revision int,
-  occurred_at timestamptz, changed_at timestamptz))
+  occurred_at timestamptz, changed_at timestamptz, approved_at timestamptz,
+  rejected_at timestamptz))
 INSERT INTO tracking_conversion_revision (conversion_id, revision, status, amount_micro, at)
 SELECT id, revision, status, amount_micro, :now FROM json_to_recordset(CAST(:steps AS json))
   AS new (id uuid, revision int, status text, amount_micro bigint)
@@ -59,7 +61,7 @@ class Known:
     revision: int
     occurred_at: datetime
     said_micro: int | None = None
-    changed_at: datetime | None = None
+    moments: Moments = UNDATED
 
 
 class Book:
@@ -88,12 +90,13 @@ class Book:
             row.revision, row.updated_at = known.revision, now
             row.status, row.amount_micro, row.said_micro = known.status, known.amount_micro, None
 
-    def date(self, known: Known, changed_at: datetime) -> None:
-        """What is known stands by a word of this moment."""
-        known.changed_at = changed_at
+    def date(self, known: Known, moments: Moments) -> None:
+        """Of which moments the words about it are by now."""
+        known.moments = moments
         row = self._rows.get(known.key)
         if row is not None:
-            row.changed_at = known.changed_at
+            row.changed_at = moments.counted
+            row.approved_at, row.rejected_at = moments.approved, moments.rejected
 
     def newest(
         self, network_id: UUID, owner: Attribution, goal: str, amount_micro: int | None
@@ -192,10 +195,16 @@ def _rows(new: Sequence[Known]) -> list[dict[str, object]]:
             "amount_micro": one.amount_micro,
             "revision": one.revision,
             "occurred_at": one.occurred_at.isoformat(),
-            "changed_at": one.changed_at.isoformat() if one.changed_at else None,
+            "changed_at": _written(one.moments.counted),
+            "approved_at": _written(one.moments.approved),
+            "rejected_at": _written(one.moments.rejected),
         }
         for one in new
     ]
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def _same_click(one: Known, owner: Attribution) -> bool:
@@ -220,7 +229,7 @@ def _known(row: Conversion) -> Known:
         revision=row.revision,
         occurred_at=row.occurred_at,
         said_micro=row.said_micro,
-        changed_at=row.changed_at,
+        moments=Moments(row.changed_at, row.approved_at, row.rejected_at),
     )
 
 

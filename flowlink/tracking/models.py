@@ -214,7 +214,8 @@ class Conversion(Base):
     """What we believe of one sale; every change of mind is a revision.
 
     `said_micro`: the amount that its network said last, where a person has set another one since.
-    `changed_at`: of which moment the network's latest word is, where it says so.
+    `changed_at`, `approved_at`, `rejected_at`: of which moments the network's word that counts, its
+    first approval and its last rejection are, where it says so.
     """
 
     __tablename__ = "tracking_conversion"
@@ -241,6 +242,8 @@ class Conversion(Base):
     amount_micro: Mapped[int] = mapped_column(BigInteger)
     said_micro: Mapped[int | None] = mapped_column(BigInteger)
     changed_at: Mapped[datetime | None]
+    approved_at: Mapped[datetime | None]
+    rejected_at: Mapped[datetime | None]
     currency: Mapped[str] = mapped_column(Text)
     revision: Mapped[int]
     occurred_at: Mapped[datetime] = mapped_column(index=True)

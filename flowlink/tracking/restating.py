@@ -12,7 +12,7 @@ from flowlink.partners import own_affairs
 from flowlink.partners.ids import PartnerId
 from flowlink.tracking import lifecycle
 from flowlink.tracking.ids import CONVERSION
-from flowlink.tracking.lifecycle import State
+from flowlink.tracking.lifecycle import State, Step
 from flowlink.tracking.models import Conversion, ConversionRevision, Result, Status
 from flowlink.tracking.queries import UnknownConversion
 
@@ -52,10 +52,20 @@ def restate(
     step = lifecycle.decide(before, status=status, amount_micro=micro)
     if step.result != Result.OK:
         raise NothingChanges
+    _become(session, sale, step, now)
+    _tell(session, sale)
+    subject = ids.public(CONVERSION, sale.id)
+    facts = {"status": str(step.status), "amount": str(sale.amount), "reason": reason}
+    audit.record(session, actor, "restated sale", subject, now, ip, **facts)
+    return sale
+
+
+def _become(session: Session, sale: Conversion, step: Step, now: datetime) -> None:
     if sale.said_micro is None and step.amount_micro != sale.amount_micro:
         sale.said_micro = sale.amount_micro
     sale.revision += 1
     sale.status, sale.amount_micro, sale.updated_at = step.status, step.amount_micro, now
+    sale.approved_at = sale.rejected_at = None  # said before the person spoke
     session.add(
         ConversionRevision(
             conversion_id=sale.id,
@@ -66,11 +76,6 @@ def restate(
         )
     )
     session.flush()  # a constraint that says no says it here
-    _tell(session, sale)
-    subject = ids.public(CONVERSION, sale.id)
-    facts = {"status": str(step.status), "amount": str(sale.amount), "reason": reason}
-    audit.record(session, actor, "restated sale", subject, now, ip, **facts)
-    return sale
 
 
 def _tell(session: Session, sale: Conversion) -> None:

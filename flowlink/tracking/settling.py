@@ -21,7 +21,7 @@ from flowlink.tracking import attribution, claims, clickid, conversion_store, li
 from flowlink.tracking.attribution import Attribution, NoClick
 from flowlink.tracking.claims import Claim
 from flowlink.tracking.conversion_store import Book, Known
-from flowlink.tracking.lifecycle import State, Step
+from flowlink.tracking.lifecycle import Moments, State, Step
 from flowlink.tracking.models import Conversion, Mode, Network, OfferVersion, Result, Status
 
 NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
@@ -214,10 +214,14 @@ def _settle(
             known = book.add(_begun(promised, one, step, now))
         else:
             book.move(known, step, now)
-    counts = step.result == Result.OK or step.reason == lifecycle.ALREADY_KNOWN
-    if known is not None and counts and (changed_at := _changed_at(one)) is not None:
-        book.date(known, changed_at)
+    if known is not None:
+        book.date(known, _moments(known, one, step))
     return step, known, known.revision if known else None
+
+
+def _moments(known: Known, one: Understood, step: Step) -> Moments:
+    counts = step.result == Result.OK or step.reason == lifecycle.ALREADY_KNOWN
+    return known.moments.with_word(one.told.claim.status, _changed_at(one), counts=counts)
 
 
 def _meant(book: Book, one: Understood) -> Known | None:
@@ -246,7 +250,7 @@ def _step(book: Book, one: Understood, known: Known | None) -> Step:
     claim = one.told.claim
     amount = None if claim.amount is None else claim.amount.micro
     if known is not None:
-        state = State(known.status, known.amount_micro, known.said_micro, known.changed_at)
+        state = State(known.status, known.amount_micro, known.said_micro, known.moments)
         said_at = _changed_at(one)
         return lifecycle.decide(state, status=claim.status, amount_micro=amount, changed_at=said_at)
     nothing = (claim.status, 0)

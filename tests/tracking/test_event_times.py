@@ -6,13 +6,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given, strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
 from flowlink.tracking import network_changes, networks, restating
 from flowlink.tracking.ids import NetworkId
-from flowlink.tracking.models import Conversion, Network, Status
+from flowlink.tracking.lifecycle import ALREADY_KNOWN, UNDATED, State, decide
+from flowlink.tracking.models import Conversion, Network, Result, Status
 from tests.tracking.makers import Send, Shop, conversions, make_click
 
 ADMIN = {"x-admin-secret": "an-admin-secret-for-tests-only"}
@@ -75,13 +77,35 @@ def test_a_repeat_makes_what_stands_as_young_as_it_is(
     assert conversions(session) == [("approved", 10000, 1)]
 
 
-def test_an_approval_from_before_the_rejection_pays_nothing(
+def test_an_approval_from_before_the_rejection_was_taken_back(
     session: Session, click: str, send_at: Send
 ) -> None:
     send_at(subid=click, amount="100", txn_id="1", status="rejected", when=at(5))
 
-    assert send_at(subid=click, amount="100", txn_id="1", when=at(0))[1] == "out_of_order"
-    assert conversions(session) == [("rejected", 10000, 1)]
+    assert send_at(subid=click, amount="100", txn_id="1", when=at(0)) == ("ok", None)
+    assert conversions(session) == [("reversed", 10000, 2)]
+    assert send_at(subid=click, amount="100", txn_id="1", when=at(9))[1] == "final"
+
+
+def test_a_rejection_between_two_approvals_takes_both_back(
+    session: Session, click: str, send_at: Send
+) -> None:
+    send_at(subid=click, amount="100", txn_id="1", status="rejected", when=at(5))
+    send_at(subid=click, amount="100", txn_id="1", when=at(9))
+    assert conversions(session)[0][0] == "approved"
+
+    send_at(subid=click, amount="100", txn_id="1", when=at(0))
+
+    assert conversions(session) == [("reversed", 10000, 3)]
+
+
+def test_what_was_decided_before_it_was_called_pending_counts(
+    session: Session, click: str, send_at: Send
+) -> None:
+    send_at(subid=click, amount="100", txn_id="1", status="pending", when=at(5))
+
+    assert send_at(subid=click, amount="70", txn_id="1", when=at(0)) == ("ok", None)
+    assert conversions(session) == [("approved", 7000, 2)]
 
 
 def test_a_rejection_from_before_the_approval_takes_nothing_back(
@@ -136,24 +160,57 @@ def test_a_persons_word_stands_until_the_network_says_another_one(
     assert send_at(subid=click, amount="90", txn_id="1", when=at(5)) == ("ok", None)
 
 
+@given(
+    words=st.lists(st.tuples(st.sampled_from(Status), st.integers(0, 9)), min_size=1, max_size=6),
+    copies=st.lists(st.integers(1, 5), min_size=6, max_size=6),
+    chance=st.randoms(use_true_random=False),
+)
+def test_words_in_any_order_end_as_in_order(
+    words: list[tuple[Status, int]], copies: list[int], chance: random.Random
+) -> None:
+    """Each told one to five times; words of one conversion, each with its moment and amount."""
+    told = [(nth, *word) for nth, word in enumerate(words) for _ in range(copies[nth])]
+    chance.shuffle(told)
+
+    assert end_of(told) == end_of([(nth, *word) for nth, word in enumerate(words)])
+
+
+def end_of(told: list[tuple[int, Status, int]]) -> tuple[Status, int]:
+    """The status, and the amount as far as it is worth anything."""
+    state: State | None = None
+    for nth, status, amount in told:
+        moment = FIRST + timedelta(minutes=nth)
+        step = decide(state, status=status, amount_micro=amount, changed_at=moment)
+        counts = step.result == Result.OK or step.reason == ALREADY_KNOWN
+        moments = (state.moments if state else UNDATED).with_word(status, moment, counts=counts)
+        state = State(step.status, step.amount_micro, moments=moments)
+    assert state is not None
+    worth = state.status in {Status.PENDING, Status.APPROVED}
+    return state.status, state.amount_micro if worth else 0
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_amounts_in_any_order_end_as_the_last_one(
+def test_postbacks_in_any_order_end_as_in_order(
     session: Session, shop: Shop, send_at: Send, now: datetime, seed: int
 ) -> None:
-    """Each told one to three times."""
+    """As they are stored: two sales with the same story, told in order and shuffled."""
     chance = random.Random(seed)  # noqa: S311
-    amounts = [f"{chance.randint(1, 9)}.00" for _ in range(5)]
-    told = [
-        (nth, amount) for nth, amount in enumerate(amounts) for _ in range(chance.randint(1, 3))
+    words = [
+        (nth, chance.choice(["pending", "approved", "approved", "rejected"]), chance.randint(1, 9))
+        for nth in range(5)
     ]
-    chance.shuffle(told)
-    click = make_click(session, shop, now)
+    shuffled = [word for word in words for _ in range(chance.randint(1, 3))]
+    chance.shuffle(shuffled)
+    ends = []
 
-    for nth, amount in told:
-        send_at(subid=click, amount=amount, txn_id="1", when=at(nth))
+    for told in (words, shuffled):
+        click = make_click(session, shop, now)
+        for nth, status, amount in told:
+            send_at(subid=click, amount=str(amount), txn_id=click, status=status, when=at(nth))
+        end, cents, _ = conversions(session)[-1]
+        ends.append((end, cents if end in {"pending", "approved"} else 0))
 
-    (last,) = conversions(session)
-    assert last[:2] == ("approved", Money.parse(amounts[-1]).cents)
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize(

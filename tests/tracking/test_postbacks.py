@@ -67,7 +67,7 @@ MATRIX: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
         ("duplicate", "rejected"),
         ("ok", "approved"),
         ("duplicate", "rejected"),
-        ("duplicate", "rejected"),
+        ("ok", "reversed"),
     ),
     ("reversed",): (("duplicate", "reversed"),) * 4,
     ("pending", "approved", "rejected"): (("duplicate", "reversed"),) * 4,
