@@ -9,10 +9,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 import structlog
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck
 from sqlalchemy.orm import Session
 
 from flowlink.app import server, startup
@@ -31,6 +33,15 @@ structlog.configure(
         ),
     ]
 )
+
+# The same examples each time, on slow machines too; `--hypothesis-profile default` draws others.
+hypothesis.settings.register_profile(
+    "flowlink",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("flowlink")
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

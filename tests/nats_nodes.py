@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from tests.factories import free_port
+from tests.patience import LONG_S
 
-_STARTS_S = 90.0
 _PATH = os.pathsep.join([os.defpath, "/usr/sbin", "/usr/local/bin"])
 
 
@@ -101,7 +101,7 @@ class Nodes:
 
     def wait(self, *, streams: bool = True) -> None:
         """Until all that run say that they are well."""
-        until = time.monotonic() + _STARTS_S
+        until = time.monotonic() + LONG_S
         while not all(
             node.healthy(streams=streams) for node in self.each if node.process is not None
         ):

@@ -17,9 +17,9 @@ import httpx2
 
 from flowlink.app.cli import parser
 from tests.factories import free_port
+from tests.patience import LONG_S
 
 FLOWLINK = (sys.executable, "-m", "flowlink")
-START_S = 60.0
 
 
 @dataclass
@@ -39,13 +39,13 @@ class Product:
         return found.group(1)
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
-        return httpx2.get(self.url + path, headers=headers, timeout=10)
+        return httpx2.get(self.url + path, headers=headers, timeout=LONG_S)
 
     def terminate(self) -> tuple[int, float]:
         """End it as a service manager does; returns exit code and seconds."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20), time.monotonic() - began
+        return self.process.wait(LONG_S), time.monotonic() - began
 
     def close(self) -> None:
         assert self.process.stdout is not None
@@ -101,7 +101,7 @@ def wait_ready(product: Product) -> None:
     """Read what it prints until it says how to get in, which it does in one piece."""
     assert product.process.stdout is not None
     printed = product.process.stdout.fileno()
-    until = time.monotonic() + START_S
+    until = time.monotonic() + LONG_S
     while "ready" not in product.printed:
         assert select.select([printed], [], [], until - time.monotonic())[0], "not ready in time"
         piece = os.read(printed, 65536).decode()

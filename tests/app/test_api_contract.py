@@ -32,9 +32,7 @@ CHECKS = [
 ]
 bounded = examples(
     max_examples=40,
-    deadline=None,
     database=None,
-    derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

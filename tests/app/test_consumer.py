@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests import nats_nodes
 from tests.app.product import FLOWLINK, command, environment
+from tests.patience import LONG_S
 from tests.tracking.makers import ask
 from tests.tracking.nats_fleet import Fleet
 
@@ -40,7 +41,7 @@ def test_it_stores_what_edges_send_and_ends_well(database: str, place: Path) -> 
             fleet.add_edge().make(100)
             fleet.drain()
             process.send_signal(signal.SIGTERM)
-            ended = process.wait(20)
+            ended = process.wait(LONG_S)
         finally:
             fleet.end()
             process.kill()

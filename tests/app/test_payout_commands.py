@@ -20,6 +20,7 @@ from flowlink.payouts.models import Withdrawal
 from flowlink.payouts.run_models import RunItem
 from tests.app.product import FLOWLINK, environment
 from tests.factories import free_port, make_operator, make_partner
+from tests.patience import LONG_S
 from tests.payouts.acts import ask
 from tests.payouts.bank_says import Booking, statement
 from tests.payouts.makers import IBAN
@@ -116,7 +117,7 @@ def fakepay(data: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         started.terminate()
-        started.wait(20)
+        started.wait(LONG_S)
         started.stdout.close()
 
 

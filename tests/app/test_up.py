@@ -10,6 +10,7 @@ import pytest
 
 from tests.app.product import command, launch, running
 from tests.cluster import Cluster
+from tests.patience import LONG_S
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -106,7 +107,7 @@ def test_a_database_that_cannot_start_again_ends_it_with_the_reason(place: Path)
     with running(place / "data") as product:
         (product.data / "18" / "postgresql.conf").write_text("no_such_setting = 1\n")
         os.kill(server_pid(product.data), signal.SIGKILL)
-        code = product.process.wait(30)
+        code = product.process.wait(LONG_S)
 
     assert code == 1
     assert "no_such_setting" in (place / "up.log").read_text()

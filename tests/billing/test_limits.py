@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from sqlalchemy.orm import Session
 
 from flowlink.billing import grants, limits, purchases, quantities
@@ -100,8 +100,6 @@ def edges_of(room: Room) -> list[datetime]:
 
 @settings(
     max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(found=st.lists(rooms, max_size=6), more=st.lists(moments, max_size=3))
 def test_what_is_valid_counts_and_nothing_else(
@@ -180,7 +178,7 @@ def test_of_two_plans_at_once_the_greater_counts(session: Session) -> None:
     assert limits.at(session, team.id, start).of_plan == PRO
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     price=st.integers(1, 100_000),
     pieces=st.integers(1, 100),

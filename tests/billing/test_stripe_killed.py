@@ -67,7 +67,7 @@ def expiry(payment_id: UUID) -> datetime:
     return ends
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_at_any_step_of_a_renewal(database: str, shop: Till) -> None:
     with worker(database, shop) as act:
         for step in range(1, STEPS_MAX):
@@ -85,7 +85,7 @@ def test_killed_at_any_step_of_a_renewal(database: str, shop: Till) -> None:
     assert step > 10, "no step was seen"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("what", ["hear", "checkout", "refund"])
 def test_killed_at_any_step_of_a_purchase(database: str, shop: Till, what: str) -> None:
     with worker(database, shop) as act:

@@ -286,7 +286,7 @@ def state_of(bought: list[ids.PaymentId]) -> list[tuple[object, ...]]:
         ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 def test_the_end_is_the_same_in_any_order(shop: Till) -> None:
     teams = [team_of(number) for number in range(8)]
     first = play(shop, teams, random.Random(3))  # noqa: S311

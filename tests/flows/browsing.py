@@ -9,6 +9,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.patience import LONG_S
+
 CHROMIUM = "/usr/bin/chromium"
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 PHONE = {"width": 390, "height": 844}
@@ -52,7 +54,7 @@ class Tab:
         self.sound()
 
     def shows(self, text: str) -> None:
-        self.page.get_by_text(text).first.wait_for(timeout=10_000)
+        self.page.get_by_text(text).first.wait_for(timeout=1000 * LONG_S)
 
 
 @contextmanager

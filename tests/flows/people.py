@@ -11,9 +11,9 @@ import httpx2
 from flowlink.identity import service as identity
 from flowlink.kernel import clock, db
 from tests.factories import make_operator
+from tests.patience import LONG_S
 from tests.tracking.makers import BROWSER
 
-PATIENCE_S = 10.0
 ENGLISH = {"accept": "text/html", "accept-language": "en", "user-agent": BROWSER}
 
 
@@ -43,7 +43,7 @@ class Person:
 
 def visitor(url: str) -> Person:
     one_by_one = httpx2.Limits(max_keepalive_connections=0)  # nothing is left open behind a test
-    return Person(httpx2.Client(base_url=url, headers=ENGLISH, timeout=20, limits=one_by_one))
+    return Person(httpx2.Client(base_url=url, headers=ENGLISH, timeout=LONG_S, limits=one_by_one))
 
 
 def operator(url: str) -> Person:
@@ -73,7 +73,7 @@ def mailed_link(staff: Person, address: str) -> str:
 
 def eventually(ask: Callable[[], "str | None"]) -> str:
     """The first answer there is, within the time that people wait."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LONG_S
     while (found := ask()) is None:
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.05)

@@ -12,6 +12,7 @@ from tests.conftest import Live
 from tests.factories import Person, make_operator
 from tests.flows.browsing import DESKTOP, PHONE, Tab, browser, tab
 from tests.insights.makers import World, make_world, withdraw
+from tests.patience import LONG_S
 
 FRENCH_PHONE = {"locale": "fr-FR", "viewport": PHONE, "color_scheme": "light"}
 ENGLISH_DESKTOP = {"locale": "en-GB", "viewport": DESKTOP, "color_scheme": "dark"}
@@ -99,6 +100,8 @@ def look(opened: Tab, path: str) -> None:
     """The page, and one of the things that it lists."""
     opened.open(path)
     if path in OPENED:
-        target = opened.page.locator(OPENED[path]).first.get_attribute("href", timeout=2_000)
+        target = opened.page.locator(OPENED[path]).first.get_attribute(
+            "href", timeout=1000 * LONG_S
+        )
         assert target is not None, path
         opened.open(target)

@@ -38,7 +38,7 @@ def sign_in(made: Tab, person: Person) -> None:
     made.page.context.add_cookies([cookie])  # type: ignore[list-item]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("width", "lang"), [("phone", "fr-FR"), ("desktop", "en-GB")])
 def test_a_team_goes_pro_on_stripes_page(
     live: Live, shop: Till, started: Browser, width: str, lang: str

@@ -29,6 +29,7 @@ from tests.ledger.makers import (
     receivable,
     withdrawing,
 )
+from tests.patience import LONG_S
 
 CALLERS = 12
 
@@ -44,7 +45,7 @@ def at_once(calls: Sequence[Sequence[Entry]]) -> list[list[Outcome]]:
     def caller(entries: Sequence[Entry]) -> list[Outcome]:
         with db.write() as session:
             session.execute(text("SELECT 1"))
-            barrier.wait(20)
+            barrier.wait(LONG_S)
             return ledger.post_many(session, entries, NOW)
 
     with ThreadPoolExecutor(len(calls)) as pool:
@@ -137,7 +138,7 @@ def test_sources_are_claimed_in_one_order(database: str, *, short: bool) -> None
 
 def wait_for_waiters(session: Session, count: int) -> None:
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    deadline = monotonic() + 20
+    deadline = monotonic() + LONG_S
     while session.scalar(waiting) != count:
         assert monotonic() < deadline, "nobody waits"
 

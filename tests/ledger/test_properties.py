@@ -3,7 +3,7 @@
 from dataclasses import replace
 from uuid import uuid4
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.money import Money
@@ -98,9 +98,7 @@ class Run:
         ]
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200)
 @given(steps=batches)
 def test_the_ledger_agrees_with_the_model(session: Session, steps: list[list[Entry | int]]) -> None:
     run = Run()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
-from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -93,9 +93,7 @@ class History:
 
 @settings(
     max_examples=40,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=steps, cap_daily=caps, cap_mine=caps)
 def test_no_history_pays_twice_or_beyond_a_limit(

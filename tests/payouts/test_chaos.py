@@ -22,7 +22,7 @@ def prepared(cluster: Cluster, shared: str) -> Iterator[Cluster]:
     db.connect(shared)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_anywhere_each_item_is_paid_once_or_given_back(prepared: Cluster) -> None:
     results = [chaos.once(prepared, seed, [step]) for seed, step in enumerate(POINTS)]
 
@@ -30,7 +30,7 @@ def test_killed_anywhere_each_item_is_paid_once_or_given_back(prepared: Cluster)
     assert sum(result.kills for result in results) >= len(POINTS) - 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_again_and_again_it_still_ends_well(prepared: Cluster) -> None:
     result = chaos.once(prepared, 99, [], more=6)
 

@@ -21,6 +21,7 @@ from flowlink.payouts.ids import WithdrawalId
 from flowlink.risk import service as risk
 from flowlink.tracking.models import Status
 from tests.factories import Person, balance, make_operator, make_partner
+from tests.patience import LONG_S
 from tests.payouts.acts import hold
 from tests.payouts.makers import DAY, assert_clean, become, convert, earn
 
@@ -78,7 +79,7 @@ def at_once(count: int, act: Callable[[Session], object]) -> Counter[str]:
 def wait_for_a_waiter(done: threading.Event) -> None:
     """Until somebody waits for a lock, or is through without waiting."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LONG_S
     while time.monotonic() < deadline and not done.is_set():
         with db.read() as session:
             if session.scalar(waiting):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from uuid import UUID
 
-from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import policy as policies
@@ -243,9 +243,7 @@ class World:
 
 @settings(
     max_examples=60,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=steps)
 def test_every_history_ends_as_the_rules_say(

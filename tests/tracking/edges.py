@@ -18,6 +18,7 @@ import httpx2
 from flowlink.kernel import db, settings
 from flowlink.tracking import clickid
 from tests.factories import free_port
+from tests.patience import LONG_S
 from tests.tracking.makers import BROWSER, ask, click_id
 
 VISITORS = 24
@@ -47,7 +48,7 @@ class Load:
         async def story() -> None:
             self.until = time.monotonic() + seconds
             limits = httpx2.Limits(max_connections=VISITORS)
-            async with httpx2.AsyncClient(limits=limits, timeout=20) as client:
+            async with httpx2.AsyncClient(limits=limits, timeout=LONG_S) as client:
                 visitors = [self._visit(client, url) for _ in range(VISITORS)]
                 await asyncio.gather(self._later(after, then), *visitors)
 
@@ -90,7 +91,7 @@ class EdgeRole:
     def kill(self) -> None:
         """Kill everything at once, as losing the machine would."""
         kill_family(self.process.pid)
-        self.process.wait(15)
+        self.process.wait(LONG_S)
 
 
 @contextmanager
@@ -132,14 +133,14 @@ def edge_role(
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(20)
+            process.wait(LONG_S)
 
 
 def _wait_until_up(role: EdgeRole) -> None:
     for _ in range(600):
         assert role.process.poll() is None, "the edge did not start"
         with suppress(httpx2.TransportError):
-            httpx2.get(f"{role.url}/l/nobody", timeout=5)
+            httpx2.get(f"{role.url}/l/nobody", timeout=LONG_S)
             return
         time.sleep(0.05)
     raise AssertionError("the edge does not answer")

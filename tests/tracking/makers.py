@@ -19,6 +19,7 @@ from flowlink.partners.ids import PartnerId
 from flowlink.tracking import clicks, networks, service, shipping, wiring
 from flowlink.tracking.clicks import Visit
 from flowlink.tracking.models import Link, Reason
+from tests.patience import LONG_S
 
 BROWSER = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -82,7 +83,7 @@ def ask(query: str, **params: object) -> list[tuple[object, ...]]:
 
 def eventually(holds: Callable[[], bool]) -> None:
     """Wait until something holds that others were told of a moment ago."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LONG_S
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -90,7 +91,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 async def until(holds: Callable[[], bool]) -> None:
     """The same for those who share a loop with whoever changes it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_S):
         while not holds():  # noqa: ASYNC110  (whoever changes it has no event for us)
             await asyncio.sleep(0.005)
 

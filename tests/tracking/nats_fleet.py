@@ -14,12 +14,12 @@ from flowlink.tracking.click_store import position_of
 from flowlink.tracking.clicks import Row
 from flowlink.tracking.journal_writer import Bounds, Writer
 from tests.nats_nodes import Nodes
+from tests.patience import LONG_S
 from tests.tracking.journals import written
 from tests.tracking.makers import BROWSER, ask
 from tests.tracking.nats_process import consume, ship_over_nats
 
 BOUNDS = Bounds(segment_bytes=128 * 1024, batch_bytes_max=32 * 1024, free_bytes_min=0)
-_DRAINS_S = 120.0
 _processes = multiprocessing.get_context("forkserver")
 
 
@@ -100,7 +100,7 @@ class Fleet:
         """Let the edges be quiet, and wait until everything is stored."""
         for edge in self.edges:
             edge.finish()
-        until = time.monotonic() + _DRAINS_S
+        until = time.monotonic() + LONG_S
         while not all(edge.all_stored() for edge in self.edges):
             assert time.monotonic() < until, "the journals do not drain"
             time.sleep(0.02)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from sqlalchemy import select
 
 from flowlink.kernel import clock, db
@@ -23,6 +23,7 @@ from flowlink.tracking.journal_reader import Reader
 from flowlink.tracking.journal_writer import Bounds, Writer
 from flowlink.tracking.segment import START
 from flowlink.tracking.shipper import Moved, Pace, Shipper, backlog
+from tests.patience import LONG_S
 from tests.tracking.edges import kill_family
 from tests.tracking.journal_process import ship_for_ever
 from tests.tracking.journals import patch, segments, written
@@ -86,7 +87,6 @@ def check(clicks: Clicks) -> None:
     assert position == clicks.writer.position
 
 
-@settings(deadline=None)
 @given(made_rows)
 def test_a_click_comes_out_of_its_record_as_it_went_in(row: Row) -> None:
     assert click_record.unpack(click_record.pack(row)) == row
@@ -235,7 +235,7 @@ def test_nothing_is_lost_or_doubled_when_the_shipper_is_killed(
 
 def settled(clicks: Clicks) -> None:
     """Wait until all is shipped."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + LONG_S
     while time.monotonic() < until:
         with db.read() as session:
             if position_of(session, edge=clicks.writer.edge) == clicks.writer.position:

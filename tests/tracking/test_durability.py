@@ -10,6 +10,7 @@ import pytest
 
 from flowlink.kernel import db, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
+from tests.patience import LONG_S
 from tests.tracking import chaos, disks
 from tests.tracking.edges import (
     EdgeRole,
@@ -127,7 +128,7 @@ def test_a_full_disk_costs_no_visitor_his_answer_and_what_is_lost_is_counted(
     more = {"CLICKS_JOURNAL_MAX_MB": "4"}
     with edge_role(postgres_durable.url(), tmp_path, more=more) as role:
         with slow_database(postgres_durable.url()):
-            deadline = time.monotonic() + 40
+            deadline = time.monotonic() + LONG_S
             while unrecorded() == 0 and time.monotonic() < deadline:
                 load.run(address(role, shop), seconds=2.0)
         assert unrecorded() > 0

@@ -38,7 +38,7 @@ def nothing(directory: Path) -> None:
 since = st.sampled_from([nothing, reboot, power_cut])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches, st.integers(1, 7), since)
 def test_what_was_written_comes_back_in_order(
     given: Batches, records_max: int, happened: Happened
@@ -79,7 +79,7 @@ def damage(path: Path, kind: str, start: int, length: int) -> tuple[int, int]:
     return start, end
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(batches, hits, damages, since, st.integers(1, 7))
 def test_damage_costs_the_records_it_hit_and_none_behind_them(
     given: Batches, struck: list[Hit], kind: str, happened: Happened, records_max: int

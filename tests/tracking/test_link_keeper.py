@@ -14,6 +14,7 @@ from flowlink.tracking import domains, service
 from flowlink.tracking.link_keeper import Care, LinkKeeper
 from flowlink.tracking.link_source import Changes, DatabaseSource, SourceAway
 from flowlink.tracking.link_table import Found, LinkRow, LinkTable
+from tests.patience import LONG_S
 from tests.tracking.link_rows import OFFER, PARTNER, row
 from tests.tracking.makers import Shop, committed_shop, until
 
@@ -118,7 +119,7 @@ def test_a_keeper_that_is_just_about_to_check_everything_closes(shop: Shop) -> N
             await until(keeper.truth.is_set)
             keeper._again.set()  # the word that anything may have changed, as it comes
             closing = asyncio.create_task(keeper.close())
-            done, _ = await asyncio.wait([closing], timeout=5)
+            done, _ = await asyncio.wait([closing], timeout=LONG_S)
             return bool(done)
 
     assert asyncio.run(play())

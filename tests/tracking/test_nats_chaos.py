@@ -12,6 +12,7 @@ import pytest
 
 from tests import nats_nodes
 from tests.nats_nodes import Node, Nodes
+from tests.patience import LONG_S
 from tests.tracking.nats_fleet import Fleet
 
 ROUNDS_LONG = 25
@@ -39,7 +40,7 @@ def fleet(nodes: Nodes, database: str, tmp_path: Path) -> Iterator[Fleet]:
 def until_it_flows(fleet: Fleet) -> None:
     for edge in fleet.edges:
         edge.make(20)
-    until = time.monotonic() + 60
+    until = time.monotonic() + LONG_S
     while not all(edge.all_stored() for edge in fleet.edges):
         assert time.monotonic() < until, "nothing flows"
         time.sleep(0.05)

@@ -20,6 +20,7 @@ from flowlink.tracking.shipper import Away, Moved, Shipper
 from tests import nats_nodes
 from tests.factories import free_port
 from tests.nats_nodes import Nodes
+from tests.patience import LONG_S
 from tests.tracking.journals import segments, written
 from tests.tracking.makers import ask
 from tests.tracking.nats_fleet import Clicker, Fleet
@@ -60,7 +61,7 @@ def consuming(connection: Hub) -> Iterator[Consumer]:
 
 def shipped(shipper: Shipper, edge: Clicker) -> None:
     """Ship until everything is in PostgreSQL."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + LONG_S
     while shipper.progress.kept != edge.writer.position:
         assert time.monotonic() < until, shipper.progress
         with_patience(shipper)
@@ -141,7 +142,7 @@ def test_a_gap_is_dropped_and_said(connection: Hub, database: str, tmp_path: Pat
             time.sleep(0.05)
 
         store.take(second, edge=name, after=first.position)
-        until = time.monotonic() + 30
+        until = time.monotonic() + LONG_S
         while not moved(store, name):
             assert time.monotonic() < until
         assert store.position(edge=name) == START

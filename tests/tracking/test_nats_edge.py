@@ -18,11 +18,11 @@ from flowlink.tracking.ids import LinkId
 from tests import nats_nodes
 from tests.factories import free_port
 from tests.nats_nodes import Nodes
+from tests.patience import LONG_S
 from tests.tracking.edges import EdgeRole, Load, edge_role
 from tests.tracking.makers import BROWSER, Shop, ask, committed_shop, postback
 
 ROUNDS_LONG = 18
-LONG_S = 120.0  # what a loaded machine may take for anything
 AS_BROWSER = {"user-agent": BROWSER}
 
 
@@ -83,7 +83,7 @@ def until(holds: Callable[[], object]) -> None:
 
 
 def asked(address: str, **headers: str) -> httpx2.Response:
-    return httpx2.get(address, headers=AS_BROWSER | headers, timeout=30)
+    return httpx2.get(address, headers=AS_BROWSER | headers, timeout=LONG_S)
 
 
 def status(address: str) -> int:

@@ -23,11 +23,10 @@ from flowlink.tracking.nats_source import NatsSource
 from tests import nats_nodes
 from tests.conftest import test_settings
 from tests.nats_nodes import Nodes
+from tests.patience import LONG_S
 from tests.tracking.makers import ask, committed_shop, until
 from tests.tracking.nats_process import hub
 from tests.tracking.test_nats_links import FAST, Shop
-
-LONG_S = 60
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from itertools import pairwise
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings as hypothesis, strategies as st
+from hypothesis import given, settings as hypothesis, strategies as st
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import clock, db
@@ -70,9 +70,7 @@ def again(session: Session, shop: Shop, now: datetime) -> None:
 
 
 @given(stream=st.lists(sent, max_size=14), cuts=st.sets(st.integers(1, 13), max_size=4))
-@hypothesis(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis(max_examples=60)
 def test_a_stream_means_the_same_however_it_is_cut(
     session: Session,
     shop: Shop,

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings as hypothesis, strategies as st
+from hypothesis import given, settings as hypothesis, strategies as st
 from sqlalchemy.orm import Session
 
 from flowlink.tracking import (
@@ -192,9 +192,7 @@ def test_a_posted_form_or_json_object_is_read_too(
     assert conversions(session) == [("approved", 500, 1)]
 
 
-@hypothesis(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis(max_examples=60)
 @given(
     query=st.text(max_size=80) | st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")),
     body=st.binary(max_size=80),

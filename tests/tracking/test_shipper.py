@@ -42,7 +42,7 @@ def shipped(directory: Path, shelf: Shelf, records: int) -> Shipper:
 troubles = st.lists(st.sampled_from(["", "away", "answer lost"]), max_size=30)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(troubles, st.integers(0, 400))
 def test_every_record_arrives_once_and_in_order_whatever_the_store_does(
     met: list[str], count: int
