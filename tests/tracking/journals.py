@@ -103,6 +103,12 @@ def segments(directory: Path) -> list[Segment]:
     return files.listed(directory, edge=files.edge_of(directory))
 
 
+def begun(writer: Writer) -> list[Segment]:
+    """Up to the one being written. The next is made ahead, a moment sooner or later."""
+    here = files.number_of(writer.position.segment)
+    return [segment for segment in segments(writer.directory) if segment.number <= here]
+
+
 def patch(path: Path, offset: int, data: bytes) -> None:
     """Change bytes in the middle of a file."""
     with path.open("r+b") as file:

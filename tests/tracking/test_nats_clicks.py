@@ -12,16 +12,15 @@ from flowlink.kernel.nats import Hub
 from flowlink.tracking import nats_wire as wire
 from flowlink.tracking.click_store import ClickStore
 from flowlink.tracking.journal_reader import Reader
-from flowlink.tracking.journal_writer import Writer
 from flowlink.tracking.nats_consumer import Consumer
 from flowlink.tracking.nats_store import NatsStore
-from flowlink.tracking.segment import START, listed, number_of
+from flowlink.tracking.segment import START
 from flowlink.tracking.shipper import Away, Moved, Shipper
 from tests import nats_nodes
 from tests.factories import free_port
 from tests.nats_nodes import Nodes
 from tests.patience import LONG_S
-from tests.tracking.journals import segments, written
+from tests.tracking.journals import begun, segments, written
 from tests.tracking.makers import ask
 from tests.tracking.nats_fleet import Clicker, Fleet
 from tests.tracking.nats_process import SHIPPING, STORING, WINDOW, hub
@@ -65,13 +64,6 @@ def shipped(shipper: Shipper, edge: Clicker) -> None:
     while shipper.progress.kept != edge.writer.position:
         assert time.monotonic() < until, shipper.progress
         with_patience(shipper)
-
-
-def numbers_until(writer: Writer) -> list[int]:
-    """The segments kept up to the one being written; the next is made ahead, some time or other."""
-    here = number_of(writer.position.segment)
-    found = listed(writer.directory, edge=writer.edge)
-    return [segment.number for segment in found if segment.number <= here]
 
 
 def with_patience(shipper: Shipper) -> None:
@@ -205,18 +197,18 @@ def test_the_journal_keeps_what_nobody_has_stored(
         shipped(shipper, edge)
     for _ in range(60):
         edge.make(20)
-    begun = numbers_until(edge.writer)
+    before = begun(edge.writer)
     while shipper.progress.shipped < 1000:
         shipper.step()
-    while_away = numbers_until(edge.writer)
+    while_away = begun(edge.writer)
 
     with consuming(connection):
         shipped(shipper, edge)
     shipper.step()
 
-    assert len(begun) > 1
-    assert while_away == begun
-    assert numbers_until(edge.writer) == begun[-1:]
+    assert len(before) > 1
+    assert while_away == before
+    assert begun(edge.writer) == before[-1:]
     assert ask("SELECT count(*) FROM tracking_click") == [(1220,)]
     edge.writer.close()
 

@@ -11,7 +11,7 @@ from flowlink.tracking.journal_reader import Damage, Replaced
 from flowlink.tracking.journal_writer import Writer
 from flowlink.tracking.segment import START, Taken
 from flowlink.tracking.shipper import Away, Backlog, Pace, Shipper, backlog, ship
-from tests.tracking.journals import TINY, folder, patch, power_cut, segments, written
+from tests.tracking.journals import TINY, begun, folder, patch, power_cut, segments, written
 from tests.tracking.shelf import Shelf
 
 FAST = Pace(beat_s=0.001, records_max=50, look_s=0.01, retry_s=0.001, retry_s_max=0.01)
@@ -72,7 +72,7 @@ def test_shipped_segments_go_and_the_others_stay(tmp_path: Path) -> None:
 
 def test_a_store_that_is_away_keeps_nothing_from_the_disk(tmp_path: Path) -> None:
     writer, records = filled(tmp_path, 400)
-    before = segments(writer.directory)
+    before = begun(writer)
     shipper = Shipper(writer.directory, store=Shelf(iter(["away"] * 3)), pace=FAST)
 
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_a_store_that_is_away_keeps_nothing_from_the_disk(tmp_path: Path) -> Non
             shipper.step()
 
     waiting = backlog(writer.directory, position=START)
-    assert segments(writer.directory) == before
+    assert begun(writer) == before
     assert (waiting.records, waiting.oldest) == (len(records), records[0])
     writer.close()
 
