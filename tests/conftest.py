@@ -1,5 +1,6 @@
 """One PostgreSQL for each run, on memory; fixtures for tests that roll back and that commit."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,16 @@ def test_settings(**changes: object) -> Settings:
 
 
 test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _as_quiet_as_before() -> Iterator[None]:
+    """A command run within a test sends all logs to the stream that this test alone captures."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = before
+    structlog.configure(**configured)
 
 
 @pytest.fixture(scope="session", autouse=True)
