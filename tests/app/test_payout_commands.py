@@ -16,15 +16,17 @@ from flowlink.app import opening
 from flowlink.app.cli import parser, payouts
 from flowlink.app.outcome import Failed
 from flowlink.kernel import clock, db
+from flowlink.payouts import sepa
 from flowlink.payouts.models import Withdrawal
 from flowlink.payouts.run_models import RunItem
 from tests.app.product import FLOWLINK, environment
+from tests.conftest import chosen_settings
 from tests.factories import free_port, make_operator, make_partner
 from tests.patience import LONG_S
 from tests.payouts.acts import ask
 from tests.payouts.bank_says import Booking, statement
 from tests.payouts.makers import IBAN
-from tests.payouts.run_acts import propose, release, set_up
+from tests.payouts.run_acts import OWNER_IBAN, propose, release, set_up
 
 
 @pytest.fixture
@@ -82,8 +84,42 @@ def test_the_commands_are_there() -> None:
     build = parser.build()
 
     assert build.parse_args(["bank", "take-in", "a.xml"]).run == "payouts:take_in"
+    assert build.parse_args(["fakebank", "a.xml"]).run == "payouts:fakebank"
     assert build.parse_args(["fakepay", "--lost", "20"]).lost == 20
     assert build.parse_args(["ledger", "export", "a.csv"]).run == "payouts:export_journal"
+
+
+def test_the_fake_bank_answers_beside_the_file_and_knows_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "configure", lambda _: tmp_path)
+    orders, out = tmp_path / "orders.xml", tmp_path / "answers"
+    debtor = sepa.Debtor("Flowlink", OWNER_IBAN, "")
+    order = sepa.Transfer("E1", 2000, "Ada Returned", IBAN, "Thanks")
+    orders.write_bytes(
+        sepa.document(
+            message_id="M1",
+            made_at=clock.now(),
+            execute_on=clock.now().date(),
+            debtor=debtor,
+            transfers=[order],
+        )
+    )
+    asked = Namespace(file=orders, out=out)
+
+    payouts.fakebank(asked)
+    first = capsys.readouterr().out.split()
+    payouts.fakebank(asked)
+    second = capsys.readouterr().out.split()
+
+    names = ["M1-report.xml", "M1-statement.xml", "M1-returns.xml"]
+    assert first == [str(out / name) for name in names]
+    assert second == [str(out / "M1-again-report.xml")]
+    orders.write_bytes(b"<a/>")
+    with pytest.raises(Failed, match="not an ISO 20022 message"):
+        payouts.fakebank(asked)
+    with chosen_settings(flowlink_env="production"), pytest.raises(Failed, match="no place"):
+        payouts.fakebank(asked)
 
 
 class Listener(BaseHTTPRequestHandler):

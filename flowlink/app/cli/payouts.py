@@ -1,8 +1,10 @@
-"""Bank files from the shell, the journal for the accountant, and a fake PayPal to try with."""
+"""Bank files from the shell, the journal for the accountant, and a fake PayPal and bank to try
+with."""
 
 import threading
 from argparse import Namespace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from flowlink.app import opening, server
 from flowlink.app.outcome import Failed, note, say
@@ -16,10 +18,7 @@ def take_in(arguments: Namespace) -> None:
     """Take a bank's file in, as the page does; a second time changes nothing."""
     from flowlink.payouts import bank_answers
 
-    try:
-        body = arguments.file.read_bytes()
-    except OSError as error:
-        raise Failed(f"{arguments.file} cannot be read: {error.strerror}") from None
+    body = _bytes_of(arguments.file)
     try:
         with opening.database(arguments), db.write() as session:
             taken = bank_answers.take_in(
@@ -84,6 +83,36 @@ def fakepay(arguments: Namespace) -> None:
             server.Server(server.config(fake)).run(sockets=[socket])
     finally:
         stop.set()
+
+
+def fakebank(arguments: Namespace) -> None:
+    """Answer a file of orders with files beside it. It moves no money; production refuses it."""
+    from flowlink.payouts.fakebank import answers, orders
+
+    opening.configure(arguments)
+    if settings.current().in_production:
+        raise Failed("a fake bank has no place in production")
+    try:
+        message = orders.read(_bytes_of(arguments.file))
+    except FlowlinkError as refusal:
+        raise Failed(str(refusal)) from None
+    place = arguments.out or arguments.file.parent
+    first = place / f"{message.message_id}-report.xml"
+    known = first.exists()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for file in answers.of(message, known=known, now=clock.now()):
+            (place / file.name).write_bytes(file.body)
+            say(str(place / file.name))
+    except OSError as error:
+        raise Failed(f"{place} cannot be written: {error.strerror}") from None
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failed(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _day(text: str) -> datetime:
