@@ -97,7 +97,7 @@ def fakebank(arguments: Namespace) -> None:
     except FlowlinkError as refusal:
         raise Failed(str(refusal)) from None
     place = arguments.out or arguments.file.parent
-    first = place / f"{message.message_id}-report.xml"
+    first = place / f"{message.stem}-report.xml"
     known = first.exists()
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ class _Booking:
 def of(message: Message, *, known: bool, now: datetime) -> list[File]:
     """What the bank answers, in the order in which it does; `known`: it had the message before."""
     whole = message.refused(known=known, today=now.date())
-    name = f"{message.message_id}-again" if known else message.message_id
+    name = f"{message.stem}-again" if known else message.stem
     files = [File(f"{name}-report.xml", _report(message, name, whole, now))]
     if whole:
         return files

@@ -59,6 +59,11 @@ class Message:
     counts: frozenset[int]
     sums: frozenset[Decimal]
 
+    @property
+    def stem(self) -> str:
+        """What its answers' file names begin with."""
+        return re.sub(r"[^A-Za-z0-9-]", "_", self.message_id)
+
     def refused(self, *, known: bool, today: date) -> str:
         """Why nothing of it is carried out, as a code; empty if it can be.
 
