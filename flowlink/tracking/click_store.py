@@ -9,8 +9,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import clock, db
-from flowlink.tracking import click_record, clickid, clicks, housekeeping
-from flowlink.tracking.click_record import Unreadable
+from flowlink.tracking import clickid, clicks, housekeeping, journal_contents, postbacks
 from flowlink.tracking.clicks import Memory, Row
 from flowlink.tracking.journal_models import JournalLoss, JournalPosition, JournalRefusal
 from flowlink.tracking.journal_reader import Batch
@@ -39,17 +38,19 @@ class ClickStore:
         return self._kept
 
     def take(self, batch: Batch, *, edge: str, after: Position) -> None:
-        """Keep clicks, their counts, what was lost among them, and the position behind them."""
-        try:
-            rows = [click_record.unpack(record) for record in batch.records]
-        except Unreadable as problem:
-            raise Refused(str(problem)) from problem
+        """Keep clicks, their counts, postbacks unread, what was lost among them, and the position
+        behind them."""
+        contents = journal_contents.read(batch.records)
+        if contents.unreadable:
+            raise Refused(contents.unreadable[0])
+        rows = contents.clicks
         with self._translated():
             self._prepare_days(rows)
             with db.write() as session:
                 self._move(session, batch, edge=edge, after=after)
                 if rows:
                     clicks.run(session, clicks.insert(rows, memory=self._memory))
+                postbacks.keep_all(session, taken=contents.postbacks, now=clock.now())
         self._kept = batch.position
 
     def set_aside(self, batch: Batch, *, edge: str, after: Position, reason: str) -> None:

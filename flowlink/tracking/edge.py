@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from typing import Any
 
 from flowlink.kernel import clock, logs
 from flowlink.tracking import (
@@ -33,14 +34,15 @@ from flowlink.tracking.edge_answers import (
     Receive,
     Scope,
     Send,
-    answer_json,
     page,
     redirect,
 )
-from flowlink.tracking.edge_postbacks import Inbox
+from flowlink.tracking.edge_postbacks import Answer, Inbox
+from flowlink.tracking.intake import Unavailable
 from flowlink.tracking.link_keeper import Keeper
 from flowlink.tracking.link_source import SourceAway
 from flowlink.tracking.link_table import Found
+from flowlink.tracking.postbacks import PostbackIn
 from flowlink.tracking.recording import Recording
 from flowlink.tracking.visits import Visitor
 
@@ -67,6 +69,7 @@ class Edge:
         self._closed_until = float("-inf")
         self._shipping: shipping.Shipping | None = None
         self._keeping: link_snapshot.Keeping | None = None
+        self._acceptance: Any = None  # `nats_postbacks.Acceptance`, at an edge over NATS
         self.inbox = Inbox()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,6 +191,8 @@ class Edge:
         )
         if self.ships:
             self._shipping = shipping.Shipping(wiring.journals(), new_store=wiring.new_store())
+        if wiring.over_nats():
+            self._acceptance = wiring.new_acceptance()
         self.keeper, self.recording, self._opening = keeper, recording, None
 
     async def _loaded(self, keeper: Keeper) -> Mapping[int, bytes] | None:
@@ -222,11 +227,18 @@ class Edge:
                 return
 
     async def _postback(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a network once its call is kept: without a database it has to come again."""
-        if wiring.over_nats():
-            await answer_json(send, 503, {"result": "rejected", "reason": "unavailable"}, RETRY)
-            return
-        await self.inbox.take(scope, receive, send)
+        """Answer a network once its call is kept; without a database, once it is in the journal."""
+        accept = self._accept if wiring.over_nats() else None
+        await self.inbox.take(scope, receive, send, accept=accept)
+
+    async def _accept(self, request: PostbackIn) -> Answer:
+        try:
+            await self.open()
+        except SourceAway:
+            raise Unavailable from None
+        assert self.recording is not None
+        answer: Answer = await self._acceptance.take(request, append=self.recording.append)
+        return answer
 
     async def _link(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:

@@ -5,6 +5,7 @@ use (see `intake`). (Part of the edge: async.)
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from flowlink.identity import clients
@@ -17,6 +18,9 @@ from flowlink.tracking.postbacks import PostbackIn, PostbackResult
 UNAVAILABLE = {"result": "rejected", "reason": "unavailable"}
 QUERY_MAX = 8 * 1024
 _BODY_MAX = 64 * 1024
+
+Answer = tuple[int, dict[str, str]]
+Accept = Callable[[PostbackIn], Awaitable[Answer]]
 
 
 class _Gone(Exception):
@@ -37,8 +41,10 @@ class Inbox:
         elif taking is not None:
             taking.abandon()
 
-    async def take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one postback, once it is kept and understood."""
+    async def take(
+        self, scope: Scope, receive: Receive, send: Send, *, accept: Accept | None = None
+    ) -> None:
+        """Answer one postback, once it is kept and understood; or once somebody has accepted it."""
         if scope["method"] not in {"GET", "POST"}:
             await answer_json(
                 send, 405, {"result": "rejected", "reason": "method"}, (b"allow", b"GET, POST")
@@ -55,11 +61,15 @@ class Inbox:
             await answer_json(send, 413, {"result": "rejected", "reason": "too_large"})
             return
         try:
-            result = await self.batches().take(_request(scope, body))
+            status, words = await (accept or self._settle)(_request(scope, body))
         except intake.Unavailable:
             await answer_json(send, 503, UNAVAILABLE, RETRY)
             return
-        await answer_json(send, status_of(result), result.answer())
+        await answer_json(send, status, words)
+
+    async def _settle(self, request: PostbackIn) -> Answer:
+        result = await self.batches().take(request)
+        return status_of(result), result.answer()
 
     def batches(self) -> Intake:
         """The intake of the running loop; a server that starts anew has a new loop."""

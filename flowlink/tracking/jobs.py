@@ -112,6 +112,18 @@ def import_report(payload: dict[str, Any], now: datetime) -> None:
     _book_report(UUID(payload["report_id"]), now)
 
 
+@jobs.handler("postbacks.kept")
+def read_kept(payload: dict[str, Any], now: datetime) -> None:
+    """Read what edges without a database took, in the order in which it was stored."""
+    until = PostbackId(UUID(payload["until"]))
+    while True:
+        with db.read() as session:
+            batch = postbacks.unread(session, until=until)
+        if not batch:
+            return
+        _read_again(batch, now)
+
+
 @jobs.handler("network.taught")
 def replay_word(payload: dict[str, Any], now: datetime) -> None:
     """Read everything again that waited for the word."""

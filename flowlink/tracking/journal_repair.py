@@ -10,8 +10,15 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from flowlink.tracking import click_record, clickid, clicks, segment as files, shipper
-from flowlink.tracking.click_record import Unreadable
+from flowlink.kernel import clock
+from flowlink.tracking import (
+    clickid,
+    clicks,
+    journal_contents,
+    postbacks,
+    segment as files,
+    shipper,
+)
 from flowlink.tracking.clicks import Memory, Row
 from flowlink.tracking.journal_models import EdgeState, JournalPosition
 from flowlink.tracking.journal_reader import Reader
@@ -42,26 +49,18 @@ def accept(session: Session, *, directory: Path) -> Accepted:
         reader = Reader(directory, position=START)
         try:
             while (batch := reader.read()).records:
-                rows, bad = _rows(batch.records)
-                fresh = _fresh(session, rows)
+                contents = journal_contents.read(batch.records)
+                fresh = _fresh(session, contents.clicks)
                 _keep(session, fresh, memory)
+                # A postback that was stored before is a duplicate when it is read again.
+                postbacks.keep_all(session, taken=contents.postbacks, now=clock.now())
                 stored += len(fresh)
-                known += len(rows) - len(fresh)
-                unreadable += bad
+                known += len(contents.clicks) - len(fresh)
+                unreadable += len(contents.unreadable)
             _settle(session, edge, reader.position)
         finally:
             reader.close()
     return Accepted(stored, known, unreadable)
-
-
-def _rows(records: list[bytes]) -> tuple[list[Row], int]:
-    rows = []
-    for record in records:
-        try:
-            rows.append(click_record.unpack(record))
-        except Unreadable:
-            continue
-    return rows, len(records) - len(rows)
 
 
 def _fresh(session: Session, rows: list[Row]) -> list[Row]:

@@ -285,6 +285,7 @@ class Postback(Base):
             name="result",
         ),
         Index("ix_tracking_postback_waiting", "id", postgresql_where=_WAITING),
+        Index("ix_tracking_postback_unread", "id", postgresql_where=text("result = 'received'")),
         Index("ix_tracking_postback_strangers", "id", postgresql_where=text("NOT key_ok")),
         Index("ix_tracking_postback_network_id_id", "network_id", "id"),
         Index(

@@ -9,13 +9,18 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from cryptography.fernet import InvalidToken
+
+from flowlink.kernel import crypto
 from flowlink.tracking.link_source import Misses, Names
 from flowlink.tracking.link_table import LinkRow
 from flowlink.tracking.nats_entries import read_link
+from flowlink.tracking.senders import Asked
 from flowlink.tracking.shipping import Standing
 
 ANY = "flowlink.ask.*"
 NAMED, STANDINGS = "flowlink.ask.named", "flowlink.ask.standings"
+SENDER = "flowlink.ask.sender"
 MISSES, UNRECORDED = "flowlink.ask.misses", "flowlink.ask.unrecorded"
 DONE = b"ok"
 
@@ -43,6 +48,33 @@ def pack_links(rows: Sequence[LinkRow]) -> bytes:
 def read_links(data: bytes) -> list[LinkRow]:
     """The links among them."""
     return [read_link(row) for row in json.loads(zlib.decompress(data))]
+
+
+def pack_sender(asked: Asked) -> bytes:
+    """What a request says of its sender; its key is nothing for the broker to know."""
+    return crypto.encrypt(json.dumps(asked).encode())
+
+
+def read_sender(data: bytes) -> Asked:
+    """What a request says of its sender.
+
+    :raises ValueError: sealed with a key that we do not have.
+    """
+    try:
+        return Asked(*json.loads(crypto.decrypt(data)))
+    except InvalidToken:
+        raise ValueError("our keys do not open it") from None
+
+
+def pack_refusal(refusal: str | None) -> bytes:
+    """Why a sender may not speak; None when it may."""
+    return json.dumps(refusal).encode()
+
+
+def read_refusal(data: bytes) -> str | None:
+    """Why a sender may not speak; None when it may."""
+    refusal: str | None = json.loads(data)
+    return refusal
 
 
 def pack_misses(misses: Misses) -> bytes:

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowlink.kernel import clock, logs
+from flowlink.kernel import clock, db, logs
 from flowlink.kernel.nats import Hub, Unreachable
-from flowlink.tracking import nats_asks as asks, shipping
+from flowlink.tracking import nats_asks as asks, senders, shipping
 from flowlink.tracking.link_source import DatabaseSource, SourceAway
 from flowlink.tracking.nats_feed import Loop
 
@@ -31,6 +31,7 @@ class Desk:
         self._closed = False
         self._replies: dict[str, Callable[[bytes], bytes]] = {
             asks.NAMED: self._named,
+            asks.SENDER: self._sender,
             asks.MISSES: self._misses,
             asks.UNRECORDED: self._unrecorded,
             asks.STANDINGS: self._standings,
@@ -68,6 +69,12 @@ class Desk:
 
     def _named(self, data: bytes) -> bytes:
         return asks.pack_links(self._loop.run(self._source.named(asks.read_names(data))))
+
+    def _sender(self, data: bytes) -> bytes:
+        asked = asks.read_sender(data)
+        with db.read() as session:
+            verdict = senders.judge(session, [asked], now=clock.now())[asked]
+            return asks.pack_refusal(verdict.refusal)
 
     def _misses(self, data: bytes) -> bytes:
         self._loop.run(self._source.count_misses(asks.read_misses(data)))

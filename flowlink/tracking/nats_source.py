@@ -16,6 +16,7 @@ from flowlink.tracking.link_source import Misses, Names, SourceAway
 from flowlink.tracking.link_table import LinkRow
 from flowlink.tracking.nats_entries import Unreadable
 from flowlink.tracking.nats_links import Behind
+from flowlink.tracking.senders import Asked
 
 _ASK_S = 2.5
 _HELD_S = 1.0
@@ -50,6 +51,10 @@ class NatsSource:
 
     async def salts(self, days: Collection[date]) -> Mapping[date, bytes]:
         return {day: self.told[day] for day in days if day in self.told}
+
+    async def refusal(self, asked: Asked) -> str | None:
+        """Why whoever sends such a postback may not; None if they may."""
+        return asks.read_refusal(await self._ask(asks.SENDER, asks.pack_sender(asked)))
 
     async def count_misses(self, misses: Misses) -> None:
         await self._ask(asks.MISSES, asks.pack_misses(misses))

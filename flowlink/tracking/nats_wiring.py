@@ -8,6 +8,7 @@ from flowlink.kernel import settings
 from flowlink.kernel.nats import Hub
 from flowlink.tracking.nats_books import NatsBooks
 from flowlink.tracking.nats_keeper import NatsKeeper
+from flowlink.tracking.nats_postbacks import Acceptance
 from flowlink.tracking.nats_source import NatsSource
 from flowlink.tracking.nats_store import NatsStore
 
@@ -48,6 +49,11 @@ def new_store() -> Callable[[], NatsStore]:
     """What makes a store for each journal that is shipped."""
     way = hub()
     return lambda: NatsStore(way)
+
+
+def new_acceptance() -> Acceptance:
+    """Who takes an edge's postbacks."""
+    return Acceptance(NatsSource(hub()))
 
 
 def books() -> NatsBooks:

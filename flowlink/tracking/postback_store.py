@@ -18,12 +18,12 @@ from flowlink.tracking.settling import Outcome
 _INSERT = text("""
 INSERT INTO tracking_postback (id, received_at, method, query, content_type, body, address,
   network_id, key_ok, result, reason, conversion_id, revision, word, attempts, handled_at)
-SELECT id, :now, method, query, content_type, decode(body, 'base64'), address, network_id, key_ok,
-  result, reason, conversion_id, revision, word, attempts,
+SELECT id, received_at, method, query, content_type, decode(body, 'base64'), address, network_id,
+  key_ok, result, reason, conversion_id, revision, word, attempts,
   CASE WHEN result <> 'received' THEN :now END
-FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, method text, query text,
-  content_type text, body text, address text, network_id uuid, key_ok boolean, result text,
-  reason text, conversion_id uuid, revision int, word text, attempts int)
+FROM json_to_recordset(CAST(:rows AS json)) AS new (id uuid, received_at timestamptz, method text,
+  query text, content_type text, body text, address text, network_id uuid, key_ok boolean,
+  result text, reason text, conversion_id uuid, revision int, word text, attempts int)
 """)
 
 
@@ -39,6 +39,7 @@ class Kept:
     network_id: UUID | None
     key_ok: bool
     outcome: Outcome
+    received_at: datetime
 
 
 def insert(session: Session, rows: Sequence[Kept], *, now: datetime) -> list[PostbackId]:
@@ -55,6 +56,7 @@ def _row(key: PostbackId, kept: Kept) -> dict[str, object]:
     outcome = kept.outcome
     return {
         "id": key.hex,
+        "received_at": kept.received_at.isoformat(),
         "method": kept.method,
         "query": kept.query,
         "content_type": kept.content_type,

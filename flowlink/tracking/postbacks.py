@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from flowlink.kernel import db
+from flowlink.kernel import db, events
 from flowlink.kernel.errors import NotFound
 from flowlink.tracking import claims, postback_store, senders, settling
 from flowlink.tracking.attribution import Attribution
@@ -47,6 +47,14 @@ class PostbackIn:
     content_type: str = ""
     body: bytes = b""
     address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A postback and when an edge without a database took it."""
+
+    request: PostbackIn
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,7 @@ def receive_all(
     judged = [verdicts[one] for one in asked]
     outcomes = _outcomes(session, judged, given, now)
     rows = [
-        _kept(request, sender, outcome)
+        _kept(request, sender, outcome, now)
         for request, sender, outcome in zip(requests, judged, outcomes, strict=True)
     ]
     wanted = [
@@ -122,9 +130,25 @@ def keep(session: Session, *, request: PostbackIn, now: datetime) -> PostbackId:
     """Store the request before anything is made of it, with the verdict on its sender."""
     fields = claims.fields_of(request.query, request.content_type, request.body)
     sender = _sender(session, fields, request.address, now)
-    outcome = Outcome(Result.REJECTED if sender.refusal else Result.RECEIVED, sender.refusal)
-    (key,) = postback_store.insert(session, [_kept(request, sender, outcome)], now=now)
+    (key,) = postback_store.insert(session, [_unread(request, sender, now)], now=now)
     return key
+
+
+def keep_all(session: Session, *, taken: Sequence[Taken], now: datetime) -> None:
+    """The same of many that an edge without a database has taken. They are read soon, in order."""
+    if not taken:
+        return
+    asked = [
+        senders.asked(claims.fields_of(one.query, one.content_type, one.body), one.address)
+        for one in (each.request for each in taken)
+    ]
+    verdicts = senders.judge(session, asked, now=now)
+    rows = [
+        _unread(one.request, verdicts[sender], one.at)
+        for one, sender in zip(taken, asked, strict=True)
+    ]
+    keys = postback_store.insert(session, rows, now=now)
+    events.emit(session, "postbacks.kept", {"until": str(keys[-1])})
 
 
 def process(session: Session, *, postback_id: PostbackId, now: datetime) -> PostbackResult:
@@ -222,7 +246,23 @@ def _sender(session: Session, fields: dict[str, list[str]], address: str, now: d
     return senders.judge(session, [asked], now=now)[asked]
 
 
-def _kept(request: PostbackIn, sender: Sender, outcome: Outcome) -> Kept:
+def unread(session: Session, *, until: PostbackId) -> list[PostbackId]:
+    """What was kept and never read until this one, oldest first, a batch at a time."""
+    rows = (
+        select(Postback.id)
+        .where(Postback.result == Result.RECEIVED, Postback.reason.is_(None), Postback.id <= until)
+        .order_by(Postback.id)
+        .limit(_REMATCH_BATCH)
+    )
+    return [PostbackId(key) for key in session.scalars(rows)]
+
+
+def _unread(request: PostbackIn, sender: Sender, at: datetime) -> Kept:
+    refused = Result.REJECTED if sender.refusal else Result.RECEIVED
+    return _kept(request, sender, Outcome(refused, sender.refusal), at)
+
+
+def _kept(request: PostbackIn, sender: Sender, outcome: Outcome, at: datetime) -> Kept:
     """The request as it is stored: without its key, and with nothing of a stranger's body, which
     may be large, or hold a key where we do not look for it."""
     wrong = sender.refusal == WRONG_KEY
@@ -235,6 +275,7 @@ def _kept(request: PostbackIn, sender: Sender, outcome: Outcome) -> Kept:
         network_id=sender.network.id if sender.network else None,
         key_ok=not sender.stranger,
         outcome=outcome,
+        received_at=at,
     )
 
 

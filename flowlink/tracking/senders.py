@@ -15,6 +15,7 @@ from flowlink.tracking.models import Network
 
 WRONG_KEY = "wrong_key"
 UNKNOWN_NETWORK = "unknown_network"
+STRANGE = (WRONG_KEY, UNKNOWN_NETWORK)
 
 _NAMES = any_(bindparam("names", type_=ARRAY(Text)))
 _DIGESTS = any_(bindparam("digests", type_=ARRAY(LargeBinary)))
@@ -48,7 +49,7 @@ class Sender:
     @property
     def stranger(self) -> bool:
         """Nobody whom we know: it has shown no key of ours."""
-        return self.refusal in {WRONG_KEY, UNKNOWN_NETWORK}
+        return self.refusal in STRANGE
 
 
 def asked(fields: Fields, address: str) -> Asked:

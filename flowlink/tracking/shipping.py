@@ -17,8 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from flowlink.kernel import clock, db
-from flowlink.tracking import click_record, segment as files, shipper
-from flowlink.tracking.click_record import Unreadable
+from flowlink.tracking import journal_contents, segment as files, shipper
 from flowlink.tracking.click_store import position_of
 from flowlink.tracking.journal_models import EdgeState
 from flowlink.tracking.journal_reader import Replaced
@@ -43,12 +42,9 @@ class Standing:
 
     @property
     def oldest_at(self) -> datetime | None:
-        """When the first click that waits was made."""
-        if self.backlog.oldest is None:
-            return None
-        with suppress(Unreadable):
-            return click_record.moment(self.backlog.oldest)
-        return None
+        """When the first record that waits was made."""
+        oldest = self.backlog.oldest
+        return None if oldest is None else journal_contents.moment(oldest)
 
     def values(self) -> dict[str, Any]:
         """What the table of edges says of it."""

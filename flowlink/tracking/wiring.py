@@ -8,6 +8,7 @@ NATS, goes over that.
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from flowlink.kernel import db, settings
 from flowlink.tracking.click_store import ClickStore
@@ -39,6 +40,11 @@ def new_recorder() -> Recorder | NoRecorder:
 def new_store() -> Callable[[], Store]:
     """What makes a store for each journal that is shipped."""
     return _nats().new_store() if over_nats() else ClickStore
+
+
+def new_acceptance() -> Any:
+    """Who takes an edge's postbacks over NATS (`nats_postbacks.Acceptance`)."""
+    return _nats().new_acceptance()
 
 
 def books() -> Books:

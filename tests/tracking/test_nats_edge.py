@@ -13,14 +13,14 @@ import pytest
 
 from flowlink.kernel import clock, db, settings
 from flowlink.kernel.postgres import EmbeddedPostgres
-from flowlink.tracking import service
+from flowlink.tracking import jobs, service
 from flowlink.tracking.ids import LinkId
 from tests import nats_nodes
 from tests.factories import free_port
 from tests.nats_nodes import Nodes
 from tests.patience import LONG_S
 from tests.tracking.edges import EdgeRole, Load, edge_role
-from tests.tracking.makers import BROWSER, Shop, ask, committed_shop, postback
+from tests.tracking.makers import BROWSER, Shop, ask, click_id, committed_shop, postback
 
 ROUNDS_LONG = 18
 AS_BROWSER = {"user-agent": BROWSER}
@@ -106,7 +106,6 @@ def test_links_come_over_nats_and_clicks_are_stored_once(
         made = new_link(shop, "fresh")
         at_once = status(f"{role.url}/l/fresh")
         unknown = status(f"{role.url}/l/nobody")
-        refused = httpx2.get(f"{role.url}/aff/postback?{postback(shop)}")
         load.run(known, seconds=2.0)
         with db.write() as session:
             service.disable_link(session, link_id=made, partner_id=shop.partner_id, now=clock.now())
@@ -117,7 +116,6 @@ def test_links_come_over_nats_and_clicks_are_stored_once(
 
     assert at_once == 302
     assert unknown == 404
-    assert (refused.status_code, refused.json()["reason"]) == (503, "unavailable")
     assert set(load.statuses) == {302}
     assert ask("SELECT count(DISTINCT id) FROM tracking_click") == [(stored(),)]
 
@@ -151,6 +149,34 @@ def test_an_edge_starts_and_answers_while_database_and_consumers_are_away(
     assert set(load.statuses) == {302}
     assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "5")
     assert ask("SELECT count(DISTINCT id) FROM tracking_click") == [(len(load.numbers) + 2,)]
+
+
+def test_a_postback_that_was_accepted_is_kept_whoever_dies(
+    postgres_durable: EmbeddedPostgres, shop: Shop, nodes: Nodes, tmp_path: Path
+) -> None:
+    def tell(role: EdgeRole, **fields: str) -> tuple[int, dict[str, str]]:
+        answer = asked(f"{role.url}/aff/postback?{postback(shop, amount='10', **fields)}")
+        return answer.status_code, answer.json()
+
+    with consumer(nodes, postgres_durable.url(), tmp_path), edge(nodes, tmp_path) as role:
+        until(lambda: status(f"{role.url}/l/{shop.link.code}") == 302)
+        click = click_id(asked(f"{role.url}/l/{shop.link.code}").headers["location"])
+        told = [tell(role, subid=click, txn_id="1"), tell(role, subid=click, key="wrong")]
+        until(lambda: ask("SELECT id FROM tracking_postback"))
+    with edge(nodes, tmp_path) as role:
+        told.append(tell(role, subid=click, txn_id="2"))
+        role.kill()
+    with consumer(nodes, postgres_durable.url(), tmp_path), edge(nodes, tmp_path):
+        until(lambda: ask("SELECT count(*) FROM tracking_postback") == [(3,)])
+    for [payload] in ask("SELECT payload FROM kernel_event WHERE name = 'postbacks.kept'"):
+        jobs.read_kept(payload, clock.now())  # type: ignore[arg-type]
+
+    accepted = (200, {"result": "accepted"})
+    assert told == [accepted, (401, {"result": "rejected", "reason": "wrong_key"}), accepted]
+    assert ask("SELECT txn_id, status FROM tracking_conversion ORDER BY txn_id") == [
+        ("1", "approved"),
+        ("2", "approved"),
+    ]
 
 
 def test_a_node_killed_under_load_costs_no_click(
