@@ -201,3 +201,20 @@ def test_the_operator_makes_teams(client: TestClient, session: Session) -> None:
     assert made.status_code == 201
     assert made.json()["plan"] == "pro"
     assert (again.status_code, stranger.status_code, odd.status_code) == (409, 401, 422)
+
+
+@pytest.mark.parametrize("email", ["owner@acme.test", "root@localhost", "Zoé@Example.ORG"])
+def test_an_owner_has_any_address_that_can_sign_in(
+    client: TestClient, session: Session, email: str
+) -> None:
+    secret = {"x-admin-secret": settings.current().admin_secret}
+    wish = {"slug": "big", "name": "Big", "owner_email": email}
+
+    made = client.post("/api/admin/teams", json=wish, headers=secret)
+    odd = client.post(
+        "/api/admin/teams", json=wish | {"slug": "odd", "owner_email": "ada@"}, headers=secret
+    )
+
+    assert made.status_code == 201, made.text
+    assert made.json()["owner_email"] == email.lower()
+    assert (odd.status_code, odd.json()["errors"][0]["field"]) == (422, "owner_email")
