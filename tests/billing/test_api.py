@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from flowlink.app import checks
 from flowlink.billing.models import Payment, Resource
 from flowlink.billing.sandbox import Card
-from flowlink.kernel import settings
+from flowlink.kernel import clock, settings
 from tests.billing.makers import Shop, pro_team
 from tests.teams.makers import make_team, team_key
 
@@ -170,6 +170,29 @@ def test_calls_are_counted_in_headers(shop: Shop) -> None:
 
     assert int(answer.headers["ratelimit-remaining"]) < int(answer.headers["ratelimit-limit"])
     assert 0 < int(answer.headers["ratelimit-reset"]) <= 60
+
+
+def test_refusals_say_too_how_many_calls_are_left(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlink.billing.deps.PER_MINUTE", 3)
+    moment = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+    refused = [
+        shop.buy("ram", 99),
+        shop.client.post(f"{shop.base}/purchase", json={}, headers=shop.headers),
+        shop.cancel("res_01m7zwssmqfpwreyjrnk393e9x"),
+    ]
+    over = shop.client.get(f"{shop.base}/limits", headers=shop.headers)
+
+    assert [answer.status_code for answer in refused] == [422, 422, 404]
+    assert [answer.headers["ratelimit-remaining"] for answer in refused] == ["2", "1", "0"]
+    assert over.status_code == 429
+    assert over.headers["content-type"] == "application/problem+json"
+    assert over.headers["ratelimit-remaining"] == "0"
+    assert over.headers["ratelimit-limit"] == "3"
+    assert over.headers["ratelimit-reset"] == over.headers["retry-after"]
 
 
 def test_a_declined_card_grants_nothing_and_can_be_followed_by_another(shop: Shop) -> None:
