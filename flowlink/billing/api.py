@@ -1,7 +1,7 @@
 """Resources of a team for programs (spec 4.2). Amounts are euros as plain numbers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,7 @@ from flowlink.web.sessions import Db
 router = APIRouter(prefix="/api/resources/{team_slug}", tags=["resources"], dependencies=[Counted])
 
 Type = Literal["ram", "cpu", "traffic", "storage"]
+_TYPES: list[Any] = list(get_args(Type))
 State = Literal["pending", "active", "renewing", "past_due", "expired", "cancelled", "voided"]
 
 
@@ -42,8 +43,9 @@ class AvailableList(BaseModel):
 class PurchaseIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    resource_type: Type
-    quantity: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    # What is on sale, and how many of it, the price list says: one refusal for each, by its name.
+    resource_type: Annotated[str, Field(max_length=40, json_schema_extra={"enum": _TYPES})]
+    quantity: Annotated[int, Field(strict=True, json_schema_extra={"minimum": 1})]
 
 
 class PurchaseOut(BaseModel):

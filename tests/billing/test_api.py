@@ -98,6 +98,27 @@ def test_what_cannot_be_bought_is_refused(shop: Shop, body: dict[str, object]) -
     assert shop.session.scalars(select(Payment)).all() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "quantity", "word", "field"),
+    [
+        ("ram", 0, "quantity-out-of-range", "quantity"),
+        ("ram", -1, "quantity-out-of-range", "quantity"),
+        ("ram", 33, "quantity-out-of-range", "quantity"),
+        ("ram", 10**30, "quantity-out-of-range", "quantity"),
+        ("gpu", 1, "unknown-addon", "resource_type"),
+        ("plan", 1, "unknown-addon", "resource_type"),
+    ],
+)
+def test_one_reason_has_one_name(
+    shop: Shop, kind: str, quantity: int, word: str, field: str
+) -> None:
+    answer = shop.buy(kind, quantity)
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == f"urn:flowlink:problem:{word}"
+    assert answer.json()["errors"][0]["field"] == field
+
+
 def test_a_team_cannot_have_more_than_the_maximum(shop: Shop) -> None:
     shop.bought("cpu", 16)
 
