@@ -1,6 +1,6 @@
 """Tables of billing: what a team has bought, for when, and what it paid."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,9 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     VOIDED = "voided"
 
+
+LEAD = timedelta(hours=3)
+"""How long before a period ends its next one is charged: no page names a later moment."""
 
 LIVE = (Status.ACTIVE, Status.RENEWING, Status.PAST_DUE)
 
@@ -121,6 +124,11 @@ class Resource(Base):
     @property
     def unit_price(self) -> Money:
         return Money.from_cents(self.unit_price_minor, self.currency)
+
+    @property
+    def next_charge_at(self) -> datetime | None:
+        """Before this nothing is charged for its next period; None for one without end."""
+        return None if self.expires_at is None else self.expires_at - LEAD
 
 
 class Payment(Base):

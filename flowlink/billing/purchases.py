@@ -226,6 +226,8 @@ def cancel(
     if resource.cancelled_at is not None or not is_open:
         return resource
     resource.auto_renew, resource.cancelled_at = False, now
+    if resource.status == Status.RENEWING:
+        grants.unbridge(session, resource, reason="cancelled", now=now)
     if resource.status == Status.PENDING:
         resource.status = Status.CANCELLED
     audit.record(session, actor, "cancelled", ids.resource(resource.id), now, kind=resource.kind)
@@ -250,9 +252,20 @@ def set_renewal(
     if resource.auto_renew != on:
         resource.auto_renew = on
         resource.cancelled_at = None if on else resource.cancelled_at
+        _bridge(session, resource, on=on, now=now)
         word = "switched renewal on" if on else "switched renewal off"
         audit.record(session, actor, word, ids.resource(resource.id), now)
     return resource
+
+
+def _bridge(session: Session, resource: Resource, *, on: bool, now: datetime) -> None:
+    """A charge that is under way keeps everything as it is, if it is still wanted."""
+    if resource.status != Status.RENEWING:
+        return
+    if on:
+        grants.bridge(session, resource, now=now)
+    else:
+        grants.unbridge(session, resource, reason="not renewed", now=now)
 
 
 def keep_details(

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.billing import limits
+from flowlink.billing.grants import GRACE
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -24,8 +25,6 @@ from flowlink.kernel.inbound import ProviderEvent
 from flowlink.kernel.money import Money
 from flowlink.papers.parties import Party
 from flowlink.teams.models import Team
-
-GRACE = timedelta(days=7)
 
 
 class UnknownResource(NotFound):

@@ -57,6 +57,7 @@ def end(session: Session, resource: Resource, *, now: datetime) -> None:
     ends = resource.cancelled_at is not None or was == Status.PENDING
     resource.status = Status.CANCELLED if ends else Status.EXPIRED
     resource.auto_renew = False
+    grants.unbridge(session, resource, reason="ended", now=now)
     session.flush()
     events.emit(session, "limits.changed", {"team_id": str(resource.team_id)})
     if was != Status.PENDING:
@@ -89,6 +90,7 @@ def _by_status(
         payment.status = Paid.FAILED if again else Paid.CANCELLED
         if again and resource.status == Status.RENEWING:
             resource.status = Status.ACTIVE  # as before: it ends, or is charged anew
+            grants.unbridge(session, resource, reason="not renewed", now=now)
         return "closed"
     return ""
 
@@ -137,9 +139,7 @@ def what_it_gives(
     if payment.purpose == Purpose.RENEWAL:
         if resource.status not in LIVE or payment.starts_at != resource.expires_at:
             return None
-        assert payment.starts_at is not None
-        covered = payment.starts_at >= now or resource.status == Status.PAST_DUE
-        start = payment.starts_at if covered else now
+        start = _next_start(session, payment, resource, now=now)
         return start, start + grants.PERIOD
     if resource.status != Status.PENDING:
         return None
@@ -149,6 +149,16 @@ def what_it_gives(
     elif not _fits(session, payment, resource, now=now):
         return None
     return now, now + grants.PERIOD
+
+
+def _next_start(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> datetime:
+    """Where the next period begins: with the end of the last one, or of the room without pay."""
+    assert payment.starts_at is not None
+    if payment.starts_at >= now:
+        return payment.starts_at
+    return grants.bridged_since(session, resource, now=now) or now
 
 
 def _rest(
@@ -170,7 +180,7 @@ def _fits(session: Session, payment: Payment, resource: Resource, *, now: dateti
 def _grant(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
     assert payment.starts_at is not None
     if payment.purpose == Purpose.RENEWAL:
-        grants.void(session, resource, reason="paid after all", now=now, grace_only=True)
+        grants.void(session, resource, reason="paid after all", now=now, grace_only=True, as_if_never=True)
     session.add(
         grants.of(
             resource,
@@ -204,20 +214,8 @@ def _past_due(session: Session, payment: Payment, resource: Resource, *, now: da
     if resource.status not in {Status.RENEWING, Status.ACTIVE} or resource.expires_at is None:
         return
     resource.status, resource.failed_at = Status.PAST_DUE, now
-    start = max(resource.expires_at, now)
-    resource.grace_until = resource.expires_at + queries.GRACE
-    if start < resource.grace_until:
-        session.add(
-            grants.of(
-                resource,
-                quantity=resource.next_quantity,
-                reason="grace",
-                starts_at=start,
-                ends_at=resource.grace_until,
-                now=now,
-            )
-        )
-    session.flush()
+    resource.grace_until = resource.expires_at + grants.GRACE
+    grants.bridge(session, resource, now=now)
     notices.past_due(session, payment, resource, now=now)
 
 

@@ -110,7 +110,7 @@ def test_renewal_switched_on_again_is_charged_after_all(shop: Life, line: Shaky)
 
 def test_a_deleted_team_is_not_charged_again(shop: Life) -> None:
     order = shop.bought("cpu", card=Card.EXPIRES)
-    first = shop.until(order) - timedelta(hours=6)
+    first = shop.until(order) - timedelta(hours=2)
     renewals.renew_due(now=first)
     delete_team(shop, first)
 
@@ -342,7 +342,7 @@ def test_more_that_came_too_late_cannot_be_paid(shop: Life) -> None:
 def test_a_next_period_that_was_given_back_ends_with_this_one(shop: Life) -> None:
     order = shop.bought("cpu")
     end = shop.until(order)
-    renewals.renew_due(now=end - timedelta(hours=6))
+    renewals.renew_due(now=end - timedelta(hours=2))
     renewal = shop.session.scalars(select(Payment).where(Payment.purpose == "renewal")).one()
     refunds.ask(
         shop.session,
@@ -350,7 +350,7 @@ def test_a_next_period_that_was_given_back_ends_with_this_one(shop: Life) -> Non
         amount=Money.from_cents(200),
         reason="asked too late",
         actor="test",
-        now=end - timedelta(hours=5),
+        now=end - timedelta(hours=1),
     )
     shop.session.flush()
 
