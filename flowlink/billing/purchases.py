@@ -230,6 +230,7 @@ def cancel(
         grants.unbridge(session, resource, reason="cancelled", now=now)
     if resource.status == Status.PENDING:
         resource.status = Status.CANCELLED
+        settlement.give_up(session, resource, purpose=Purpose.PURCHASE)
     audit.record(session, actor, "cancelled", ids.resource(resource.id), now, kind=resource.kind)
     return resource
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from flowlink.billing import grants, ids, pricing, providers, purchases, queries
+from flowlink.billing import grants, ids, pricing, providers, purchases, queries, settlement
 from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
-from flowlink.kernel import audit, db, events
+from flowlink.kernel import audit, db
 from flowlink.kernel.money import Money
 from flowlink.teams import ids as team_ids
 from flowlink.teams.models import Team
@@ -53,14 +53,6 @@ def prorated_minor(unit_price_minor: int, pieces: int, left: timedelta) -> int:
     return unit_price_minor * pieces * (left // second) // (grants.PERIOD // second)
 
 
-def _supersede(session: Session, resource: Resource) -> None:
-    """A new order of more takes the place of those that wait: only one of them can be paid."""
-    mine = Payment.resource_id == resource.id, Payment.purpose == Purpose.MORE
-    for before in db.lock(session, Payment, *mine, Payment.status == Paid.PENDING):
-        before.status = Paid.CANCELLED
-        events.emit(session, "payment.superseded", {"payment_id": str(before.id)})
-
-
 def _runs(resource: Resource, now: datetime) -> bool:
     return resource.expires_at is not None and resource.expires_at > now
 
@@ -82,7 +74,7 @@ def _add(
         resource.next_quantity = resource.quantity
         return None
     providers.check(Money.from_cents(amount, resource.currency))
-    _supersede(session, resource)
+    settlement.give_up(session, resource, purpose=Purpose.MORE)  # only one order can be paid
     payment = Payment(
         team_id=team.id,
         resource_id=resource.id,

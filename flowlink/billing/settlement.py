@@ -64,6 +64,14 @@ def end(session: Session, resource: Resource, *, now: datetime) -> None:
         notices.ended(session, resource, now=now)
 
 
+def give_up(session: Session, resource: Resource, *, purpose: Purpose) -> None:
+    """Orders of a locked resource that wait are not to be paid any more; their pages close."""
+    mine = Payment.resource_id == resource.id, Payment.purpose == purpose
+    for order in db.lock(session, Payment, *mine, Payment.status == Paid.PENDING):
+        order.status = Paid.CANCELLED
+        events.emit(session, "payment.superseded", {"payment_id": str(order.id)})
+
+
 def ask_refund(session: Session, payment: Payment, *, total_minor: int, reason: str) -> None:
     """Let the provider give back `total_minor` in all; a job asks it to."""
     payment.refund_asked_minor = max(payment.refund_asked_minor, total_minor)
@@ -180,7 +188,8 @@ def _fits(session: Session, payment: Payment, resource: Resource, *, now: dateti
 def _grant(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
     assert payment.starts_at is not None
     if payment.purpose == Purpose.RENEWAL:
-        grants.void(session, resource, reason="paid after all", now=now, grace_only=True, as_if_never=True)
+        told = "paid after all"
+        grants.void(session, resource, reason=told, now=now, grace_only=True, as_if_never=True)
     session.add(
         grants.of(
             resource,
