@@ -206,5 +206,5 @@ def _addons(more: Limits) -> AddonsOut:
         ram_mb=more.memory_mb,
         cpu_cores=more.cpu_cores,
         traffic_gb=more.traffic_gb,
-        storage_gb=more.storage_mb // limits.MB_PER_GB,
+        storage_gb=more.storage_mb // pricing.MB_PER_GB,
     )

@@ -52,6 +52,11 @@ class QuantityOutOfRange(Invalid):
     field = "quantity"
 
 
+class NotByTheStep(Invalid):
+    message = "This is sold %(step)s at a time: choose a multiple of %(step)s."
+    field = "quantity"
+
+
 class MaximumReached(Invalid):
     message = "A team can have %(maximum)s of these, and yours has %(owned)s."
     field = "quantity"
@@ -112,8 +117,8 @@ def buy_addon(
 ) -> Bought:
     """An add-on, to be paid. With the same key again it is the one before.
 
-    :raises NotPro: :raises UnknownAddon: :raises QuantityOutOfRange: :raises MaximumReached:
-    :raises KeyReused: :raises TeamEnds: :raises providers.PaymentsNotSetUp:
+    :raises NotPro: :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotByTheStep:
+    :raises MaximumReached: :raises KeyReused: :raises TeamEnds: :raises providers.PaymentsNotSetUp:
     :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
@@ -133,7 +138,8 @@ def check_addon(
 ) -> Addon:
     """The add-on, if a team may buy so many of it now.
 
-    :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotPro: :raises MaximumReached:
+    :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotByTheStep: :raises NotPro:
+    :raises MaximumReached:
     """
     addon = _on_sale(pricing.current(), kind, quantity)
     if not limits.at(session, team_id, now).may_buy_addons:
@@ -150,6 +156,8 @@ def _on_sale(specs: Specs, kind: str, quantity: int) -> Addon:
         raise UnknownAddon
     if not 1 <= quantity <= addon.maximum:
         raise QuantityOutOfRange(maximum=addon.maximum)
+    if quantity % addon.step:
+        raise NotByTheStep(step=addon.step)
     return addon
 
 

@@ -22,8 +22,8 @@ def change(
     Less counts from the next period on.
 
     :raises queries.UnknownResource: :raises purchases.NotRunning:
-    :raises purchases.QuantityOutOfRange: :raises purchases.MaximumReached:
-    :raises providers.TooLittleToCharge:
+    :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
+    :raises purchases.MaximumReached: :raises providers.TooLittleToCharge:
     """
     locked = purchases.open_team(session, team)
     [resource] = db.lock(
@@ -31,10 +31,7 @@ def change(
     ) or [queries.resource(session, team_id=team.id, resource_id=resource_id)]
     if resource.kind == PLAN or resource.status != Status.ACTIVE or not _runs(resource, now):
         raise purchases.NotRunning
-    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
-    maximum = addon.maximum if addon else resource.quantity
-    if not 1 <= quantity <= maximum:
-        raise purchases.QuantityOutOfRange(maximum=maximum)
+    maximum = check_quantity(resource, quantity)
     audit.record(
         session, actor, "changed quantity", ids.resource(resource.id), now, quantity=quantity
     )
@@ -45,6 +42,20 @@ def change(
     if owned - resource.quantity + quantity > maximum:
         raise purchases.MaximumReached(maximum=maximum, owned=owned)
     return _add(session, locked, resource, quantity - resource.quantity, now=now)
+
+
+def check_quantity(resource: Resource, quantity: int) -> int:
+    """How many a team may have, if it may have so many; of what is not sold any more, no more.
+
+    :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
+    """
+    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
+    maximum: int = addon.maximum if addon else resource.quantity
+    if not 1 <= quantity <= maximum:
+        raise purchases.QuantityOutOfRange(maximum=maximum)
+    if addon and quantity != resource.quantity and quantity % addon.step:
+        raise purchases.NotByTheStep(step=addon.step)
+    return maximum
 
 
 def prorated_minor(unit_price_minor: int, pieces: int, left: timedelta) -> int:

@@ -217,7 +217,8 @@ def quote_quantity(
     session: Session, team_id: UUID, *, resource_id: UUID, quantity: int, lang: str, now: datetime
 ) -> Quote:
     """:raises queries.UnknownResource: :raises purchases.NotRunning:
-    :raises purchases.QuantityOutOfRange: :raises providers.TooLittleToCharge:
+    :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
+    :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
     resource = queries.resource(session, team_id=team_id, resource_id=resource_id)
@@ -225,8 +226,7 @@ def quote_quantity(
     runs = resource.expires_at is not None and resource.expires_at > now
     if addon is None or not runs or resource.expires_at is None:
         raise purchases.NotRunning
-    if not 1 <= quantity <= addon.maximum:
-        raise purchases.QuantityOutOfRange(maximum=addon.maximum)
+    quantities.check_quantity(resource, quantity)
     pieces = max(0, quantity - resource.quantity)
     cents = quantities.prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
     providers.check(specs.money(cents))
