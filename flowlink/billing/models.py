@@ -88,6 +88,9 @@ class Resource(Base):
         CheckConstraint("(kind = 'plan') = (plan <> '')", name="plan"),
         CheckConstraint("quantity > 0 AND next_quantity > 0", name="quantity"),
         CheckConstraint("unit_price_minor >= 0", name="price"),
+        CheckConstraint(
+            "kind = 'plan' OR (next_terms IS NULL AND replaces_id IS NULL)", name="change"
+        ),
         Index(
             "uq_billing_resource_plan",
             "team_id",
@@ -120,10 +123,25 @@ class Resource(Base):
     failed_at: Mapped[datetime | None]
     grace_until: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
+    next_terms: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of a plan that becomes a smaller one with its next period: what that is, as chosen."""
+    replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("billing_resource.id"))
+    """The smaller plan whose place a plan takes within its period, for the difference."""
 
     @property
     def unit_price(self) -> Money:
         return Money.from_cents(self.unit_price_minor, self.currency)
+
+    @property
+    def next_price(self) -> Money:
+        """Of its next period."""
+        of_one = (self.next_terms or {}).get("unit_price_minor", self.unit_price_minor)
+        return Money.from_cents(of_one * self.next_quantity, self.currency)
+
+    @property
+    def next_plan(self) -> str:
+        """From its next period on."""
+        return str((self.next_terms or {}).get("plan", self.plan))
 
     @property
     def next_charge_at(self) -> datetime | None:

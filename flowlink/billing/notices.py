@@ -52,7 +52,7 @@ def reminder(
     source = f"billing:reminder:{resource.id}:{resource.expires_at}:{days}"
     if session.scalars(select(Mail.id).where(Mail.source == source)).first() is not None:
         return False
-    amount = resource.unit_price * resource.next_quantity
+    amount = resource.next_price
     template = "renews" if renews else "ends"
     _write(session, resource, template, source, now, amount=amount, until=resource.expires_at)
     return True

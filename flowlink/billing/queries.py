@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import limits
+from flowlink.billing import limits, pricing
 from flowlink.billing.grants import GRACE
 from flowlink.billing.models import (
     LIVE,
     PLAN,
     Details,
+    Grant,
     Paid,
     Payment,
     Purpose,
@@ -42,6 +43,13 @@ class PaymentLine:
     payment: Payment
     resource: Resource
     team: Team
+    granted: str | None
+
+    @property
+    def plan(self) -> str:
+        """The plan that it is for: a resource may have become another one since."""
+        renews = self.payment.purpose == Purpose.RENEWAL
+        return self.granted or (self.resource.next_plan if renews else self.resource.plan)
 
 
 def shown_status(resource: Resource, now: datetime) -> Status:
@@ -102,9 +110,10 @@ def payments(
 ) -> Sequence[PaymentLine]:
     """Payments of a team, or of all, the newest first."""
     wanted = (
-        select(Payment, Resource, Team)
+        select(Payment, Resource, Team, Grant.plan)
         .join(Resource, Resource.id == Payment.resource_id)
         .join(Team, Team.id == Payment.team_id)
+        .outerjoin(Grant, Grant.payment_id == Payment.id)
         .order_by(Payment.id.desc())
         .limit(limit)
     )
@@ -152,7 +161,10 @@ def will_have_plan(session: Session, resource: Resource) -> bool:
     if limits.at(session, resource.team_id, resource.expires_at).may_buy_addons:
         return True
     plan = plan_of(session, resource.team_id)
-    return plan is not None and plan.auto_renew
+    if plan is None or not plan.auto_renew:
+        return False
+    to_come = pricing.current().plans.get(plan.next_plan)
+    return to_come is None or to_come.addons
 
 
 def next_charges(
@@ -168,11 +180,7 @@ def next_charges(
     # A payment may be booked while a page is read: no row as it was before that.
     fresh = wanted.order_by(Resource.expires_at, Resource.id)
     found = session.scalars(fresh.execution_options(populate_existing=True))
-    return [
-        (each, each.unit_price * each.next_quantity)
-        for each in found.all()
-        if will_have_plan(session, each)
-    ]
+    return [(each, each.next_price) for each in found.all() if will_have_plan(session, each)]
 
 
 def events(

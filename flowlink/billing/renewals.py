@@ -37,7 +37,7 @@ def renew_due(*, now: datetime) -> tuple[int, int]:
 def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
     """Order the next period of a resource, once; None when it is not to be renewed.
 
-    Its price is the one it was bought for.
+    Its price is the one it was bought for, or of the smaller plan that the team chose.
     """
     # The team first, as everywhere: what is written below holds on to it.
     team = teams.lock_or_gone(session, session.get_one(Resource, resource_id).team_id)
@@ -53,7 +53,7 @@ def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
         resource_id=resource.id,
         purpose=Purpose.RENEWAL,
         quantity=resource.next_quantity,
-        amount_minor=resource.unit_price_minor * resource.next_quantity,
+        amount_minor=resource.next_price.cents,
         currency=resource.currency,
         provider=providers.current().name,
         status=Paid.PENDING,
@@ -87,7 +87,7 @@ def _again(session: Session, payment: Payment, resource: Resource, *, now: datet
         return False
     payment.attempt, payment.status = payment.attempt + 1, Paid.PENDING
     payment.quantity = resource.next_quantity
-    payment.amount_minor = resource.unit_price_minor * resource.next_quantity
+    payment.amount_minor = resource.next_price.cents
     _renewing(session, resource, now=now)
     return True
 

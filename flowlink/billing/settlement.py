@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import books, grants, ids, notices, pricing, queries, tax
+from flowlink.billing import books, changes, grants, ids, notices, pricing, queries, tax
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -152,11 +152,24 @@ def what_it_gives(
     if resource.status != Status.PENDING:
         return None
     if resource.kind == PLAN:
-        if queries.plan_of(session, resource.team_id) is not None:
-            return None
-    elif not _fits(session, payment, resource, now=now):
+        return _plan_term(session, payment, resource, now=now)
+    if not _fits(session, payment, resource, now=now):
         return None
     return now, now + grants.PERIOD
+
+
+def _plan_term(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """A month of a first plan, or the rest of the period of the one whose place it takes."""
+    running = queries.plan_of(session, resource.team_id)
+    if resource.replaces_id is None:
+        return (now, now + grants.PERIOD) if running is None else None
+    if running is None or running.id != resource.replaces_id or running.status != Status.ACTIVE:
+        return None
+    ends_at = payment.ends_at
+    is_same = ends_at is not None and now < ends_at == running.expires_at
+    return (now, ends_at) if ends_at is not None and is_same else None
 
 
 def _next_start(
@@ -187,6 +200,10 @@ def _fits(session: Session, payment: Payment, resource: Resource, *, now: dateti
 
 def _grant(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
     assert payment.starts_at is not None
+    if resource.replaces_id is not None and payment.purpose == Purpose.PURCHASE:
+        changes.replace(session, resource, now=now)
+    if payment.purpose == Purpose.RENEWAL:
+        changes.turn(resource)
     if payment.purpose == Purpose.RENEWAL:
         told = "paid after all"
         grants.void(session, resource, reason=told, now=now, grace_only=True, as_if_never=True)
@@ -284,12 +301,16 @@ def _take_away(
     until = session.scalar(left) if resource.status in LIVE else None
     if resource.status in LIVE and until is None:
         grants.void(session, resource, reason=reason, now=now)
+        renews = resource.auto_renew
         resource.status, resource.auto_renew = Status.VOIDED, False
+        changes.fall_back(session, resource, renews=renews, now=now)
     elif resource.status in LIVE and until != resource.expires_at:
         # The period to come was given back: it ends with the one that runs.
         resource.status, resource.expires_at, resource.auto_renew = Status.ACTIVE, until, False
     elif resource.status in LIVE and payment.ends_at == until:
         resource.quantity = max(1, resource.quantity - payment.quantity)
         resource.next_quantity = min(resource.next_quantity, resource.quantity)
+    elif resource.status not in LIVE:
+        changes.end_what_stands_on(session, payment, resource, reason=reason, now=now)
     session.flush()
     events.emit(session, "limits.changed", {"team_id": str(payment.team_id)})
