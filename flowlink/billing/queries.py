@@ -66,10 +66,14 @@ def shown_status(resource: Resource, now: datetime) -> Status:
     return status if waits else Status.EXPIRED
 
 
-def addons(session: Session, team_id: UUID) -> Sequence[Resource]:
-    """All add-ons a team ever bought, the newest first."""
+def addons(
+    session: Session, team_id: UUID, *, before: UUID | None = None, limit: int | None = None
+) -> Sequence[Resource]:
+    """All add-ons a team ever bought, or a page of them; the newest first."""
     mine = select(Resource).where(Resource.team_id == team_id, Resource.kind != PLAN)
-    return session.scalars(mine.order_by(Resource.id.desc())).all()
+    if before is not None:
+        mine = mine.where(Resource.id < before)
+    return session.scalars(mine.order_by(Resource.id.desc()).limit(limit)).all()
 
 
 def plan_of(session: Session, team_id: UUID) -> Resource | None:

@@ -63,14 +63,17 @@ class DetailsForm(BaseModel):
 
 
 @router.get(f"{TEAM}/addons")
-def show_addons(request: Request, session: Db, access: MemberOf) -> Response:
+def show_addons(request: Request, session: Db, access: MemberOf, cursor: Cursor = None) -> Response:
     """What runs, what can be bought, and the limits that both come to."""
-    now = clock.now()
+    screen = screens.addons(session, access.team_id, now=clock.now())
+    before = lists.before(cursor)
+    past = [one for one in screen.past if before is None or one.resource.id < before]
     return page(
         request,
         "billing/addons.html",
         access=access,
-        screen=screens.addons(session, access.team_id, now=now),
+        screen=screen,
+        past=lists.cut(past[: SIZE + 1], key=lambda one: one.resource.id),
     )
 
 

@@ -186,6 +186,23 @@ def test_another_teams_add_on_does_not_exist(shop: Shop) -> None:
     assert shop.status(order["resource_id"]) == "active"
 
 
+def test_a_long_list_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowlink.billing.api.PAGE", 2)
+    bought = [shop.buy("ram").json()["resource_id"] for _ in range(5)]
+
+    found, cursor = [], ""
+    for _ in range(3):
+        page = shop.get(f"list?cursor={cursor}")
+        found.append([one["id"] for one in page["resources"]])
+        cursor = page.get("next", "")
+
+    assert [len(ids) for ids in found] == [2, 2, 1]
+    assert [key for ids in found for key in ids] == bought[::-1]
+    assert "next" not in page
+    wrong = shop.client.get(f"{shop.base}/list?cursor=x", headers=shop.headers)
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:flowlink:problem:bad-cursor")
+
+
 def test_calls_are_counted_in_headers(shop: Shop) -> None:
     answer = shop.client.get(f"{shop.base}/limits", headers=shop.headers)
 
