@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from flowlink.app import checks, nats_way, opening
 from flowlink.app.outcome import Failed
-from flowlink.billing import standing, stripe_api
+from flowlink.billing import pricing, standing, stripe_api
 from flowlink.billing.providers import Away
 from flowlink.kernel import clock, db, jobs, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
@@ -51,7 +51,7 @@ def examine(arguments: Namespace) -> list[Finding]:
             with opening.way(arguments):
                 found += _journals(wiring.books())
             return found
-        found += _payments()
+        found += [_prices(), *_payments()]
         with opening.server_for(arguments) as url:
             found += _database(url)
             if migrate.is_current(url):
@@ -97,6 +97,16 @@ def _payments() -> Iterator[Finding]:
         mode = "" if taker.is_real else " in test mode: no money moves"
         well = not trouble and (taker.is_real or not production)
         yield Finding(well=well, text=f"payments: {trouble or f'Stripe answers{mode}'}")
+
+
+def _prices() -> Finding:
+    try:
+        specs = pricing.current()
+    except pricing.BadPricing as problem:
+        return Finding(well=False, text=str(problem))
+    return Finding(
+        well=True, text=f"the price list has {len(specs.plans)} plans, {len(specs.addons)} add-ons"
+    )
 
 
 def _stripe_trouble() -> str:

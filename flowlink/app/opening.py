@@ -53,6 +53,19 @@ def configure(arguments: Namespace, *, port: int | None = None) -> Path:
     return data
 
 
+def check_prices() -> None:
+    """Nobody could buy by a broken price list, and every team's page would fail.
+
+    :raises Failed: it cannot be used; where and why.
+    """
+    from flowlink.billing import pricing
+
+    try:
+        pricing.current()
+    except pricing.BadPricing as problem:
+        raise Failed(str(problem)) from None
+
+
 @contextmanager
 def database(
     arguments: Namespace, *, port: int | None = None, may_be_away: bool = False

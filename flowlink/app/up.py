@@ -27,6 +27,7 @@ def run(arguments: Namespace) -> None:
         port = loaded.port if arguments.port is None else arguments.port
         with server.listen(arguments.host, port) as listener:
             data = opening.configure(arguments, port=listener.getsockname()[1])
+            opening.check_prices()
             first = not (data / "port").exists()
             with _postgres(data) as postgres:
                 _serve(data, listener, postgres, first=first)

@@ -12,8 +12,9 @@ period of one resource, or for more of it until the period's end.
 |---|---|---|
 | pending | active | the provider says that its payment completed |
 | | cancelled | the team takes it back, or nobody pays it for three days |
-| active | renewing | its next period is being charged, a day before this one ends |
+| active | renewing | three hours before its end the next period is charged; limits stay |
 | | cancelled, expired | its period ends after it was cancelled, or without renewal |
+| | cancelled | a greater plan takes the place of this one, for the difference |
 | renewing | active | paid |
 | | past_due | the charge failed: tried again after 2, 5 and 7 days, limits stay for 7 days |
 | past_due | active | paid after all |

@@ -7,12 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowlink.billing import pricing, purchases
 from flowlink.billing.purchases import UnknownPlan
-from flowlink.identity import service as identity
+from flowlink.identity import addresses, service as identity
 from flowlink.identity.deps import Operator
 from flowlink.identity.ids import UserId
 from flowlink.kernel import clock
 from flowlink.teams import ids, service as teams
-from flowlink.web.forms import EmailField
 from flowlink.web.sessions import Db
 
 router = APIRouter(tags=["operator"])
@@ -23,7 +22,7 @@ class TeamIn(BaseModel):
 
     slug: Annotated[str, Field(max_length=40)]
     name: Annotated[str, Field(max_length=80)]
-    owner_email: EmailField
+    owner_email: Annotated[str, Field(max_length=320, json_schema_extra={"format": "email"})]
     plan: Annotated[str, Field(max_length=32)] = pricing.FREE
 
 
@@ -41,7 +40,11 @@ def make_team(session: Db, operator: Operator, body: TeamIn) -> TeamOut:
     now = clock.now()
     if body.plan not in pricing.current().plans:
         raise UnknownPlan
-    owner = identity.ensure_user(session, email=body.owner_email, now=now)
+    try:
+        owner = identity.ensure_user(session, email=body.owner_email, now=now)
+    except addresses.BadEmail as error:
+        error.field = "owner_email"
+        raise
     team = teams.create(
         session,
         owner_id=UserId(owner.id),

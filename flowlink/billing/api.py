@@ -1,10 +1,16 @@
 """Resources of a team for programs (spec 4.2). Amounts are euros as plain numbers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from sqlalchemy.orm import Session
 
 from flowlink.billing import charges, ids, limits, pricing, purchases, queries
@@ -13,12 +19,16 @@ from flowlink.billing.models import Resource
 from flowlink.billing.pricing import Limits
 from flowlink.kernel import clock, db
 from flowlink.teams.deps import AdminOf, MemberOf
+from flowlink.web import lists
 from flowlink.web.amounts import Euros
+from flowlink.web.lists import Cursor
 from flowlink.web.sessions import Db
 
 router = APIRouter(prefix="/api/resources/{team_slug}", tags=["resources"], dependencies=[Counted])
 
 Type = Literal["ram", "cpu", "traffic", "storage"]
+_TYPES: list[Any] = list(get_args(Type))
+PAGE = 500
 State = Literal["pending", "active", "renewing", "past_due", "expired", "cancelled", "voided"]
 
 
@@ -42,8 +52,9 @@ class AvailableList(BaseModel):
 class PurchaseIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    resource_type: Type
-    quantity: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    # What is on sale, and how many of it, the price list says: one refusal for each, by its name.
+    resource_type: Annotated[str, Field(max_length=40, json_schema_extra={"enum": _TYPES})]
+    quantity: Annotated[int, Field(strict=True, json_schema_extra={"minimum": 1})]
 
 
 class PurchaseOut(BaseModel):
@@ -76,10 +87,19 @@ class AddonsOut(BaseModel):
 
 
 class ResourceList(BaseModel):
-    """Every add-on, whatever became of it; totals of those that count now."""
+    """Every add-on, whatever became of it; totals of those that count now.
+
+    `next`: the cursor of those that are left, only where there are any.
+    """
 
     resources: list[ResourceOut]
     totals: AddonsOut
+    next: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_an_end(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = told(self)
+        return found if self.next else {"resources": found["resources"], "totals": found["totals"]}
 
 
 class LimitsOut(BaseModel):
@@ -145,13 +165,16 @@ def purchase(access: AdminOf, body: PurchaseIn, key: IdempotencyKey = None) -> P
 
 
 @router.get("/list")
-def list_resources(session: Db, access: MemberOf) -> ResourceList:
-    """All add-ons of the team, the newest first."""
+def list_resources(session: Db, access: MemberOf, cursor: Cursor = None) -> ResourceList:
+    """All add-ons of the team, the newest first; 500 at a time."""
     now = clock.now()
-    found = queries.addons(session, access.team_id)
-    of_addons = limits.at(session, access.team_id, now).of_addons
+    before = lists.before(cursor)
+    found = queries.addons(session, access.team_id, before=before, limit=PAGE + 1)
+    shown = lists.cut(found, key=lambda one: one.id, size=PAGE)
     return ResourceList(
-        resources=[_resource(each, now) for each in found], totals=_addons(of_addons)
+        resources=[_resource(each, now) for each in shown.items],
+        totals=_addons(limits.at(session, access.team_id, now).of_addons),
+        next=shown.next,
     )
 
 
@@ -204,5 +227,5 @@ def _addons(more: Limits) -> AddonsOut:
         ram_mb=more.memory_mb,
         cpu_cores=more.cpu_cores,
         traffic_gb=more.traffic_gb,
-        storage_gb=more.storage_mb // limits.MB_PER_GB,
+        storage_gb=more.storage_mb // pricing.MB_PER_GB,
     )

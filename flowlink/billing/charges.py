@@ -97,7 +97,7 @@ def charge(payment_id: UUID, *, now: datetime) -> str:
         if payment.status != Paid.PENDING or payment.purpose != Purpose.RENEWAL:
             return "not open"
         resource = session.get_one(Resource, payment.resource_id)
-        wanted = _is_wanted(session, resource)
+        wanted = _is_wanted(session, resource, now=now)
         payment.tried_at = now
         order = _order(session, payment, resource)
         provider = providers.named(payment.provider)
@@ -106,10 +106,13 @@ def charge(payment_id: UUID, *, now: datetime) -> str:
     return _seen(payment_id, lambda: provider.charge(order, now=now), now=now)
 
 
-def _is_wanted(session: Session, resource: Resource) -> bool:
-    """Whether the team still lets this renew: it may have cancelled since the charge was begun."""
+def _is_wanted(session: Session, resource: Resource, *, now: datetime) -> bool:
+    """Whether the team still lets this renew: since the charge was begun it may have cancelled,
+    or the time in which everything stays may be over.
+    """
     team = session.get_one(Team, resource.team_id)
-    return resource.auto_renew and resource.status in LIVE and team.closes_at is None
+    goes_on = queries.shown_status(resource, now) in LIVE
+    return resource.auto_renew and goes_on and team.closes_at is None
 
 
 def look(payment_id: UUID, *, now: datetime) -> str:

@@ -15,7 +15,7 @@ _WINDOW_S = 60
 def count_call(
     request: Request, response: Response, viewer: MaybeViewer, ip: ClientIp, team_slug: str
 ) -> None:
-    """Count a call of this caller for this team; the answer says how many are left.
+    """Count a call of this caller for this team; the answer says how many are left, refusals too.
 
     Before the request's own transaction, since that of a GET could not keep the count.
 
@@ -28,10 +28,14 @@ def count_call(
         who = str(viewer.user_id) if viewer else ip
     now = clock.now()
     key = crypto.keyed_hash("limit", team_slug, who).hex()
-    left = limits.hit(f"api:{key}", PER_MINUTE, _WINDOW_S, now)
-    response.headers["ratelimit-limit"] = str(PER_MINUTE)
-    response.headers["ratelimit-remaining"] = str(left)
-    response.headers["ratelimit-reset"] = str(_WINDOW_S - int(now.timestamp()) % _WINDOW_S)
+    told = {
+        "ratelimit-limit": str(PER_MINUTE),
+        "ratelimit-remaining": "0",
+        "ratelimit-reset": str(_WINDOW_S - int(now.timestamp()) % _WINDOW_S),
+    }
+    request.state.answer_headers = told
+    told["ratelimit-remaining"] = str(limits.hit(f"api:{key}", PER_MINUTE, _WINDOW_S, now))
+    response.headers.update(told)
 
 
 Counted = Depends(count_call)

@@ -37,7 +37,9 @@ def recurring(session: Session, *, now: datetime) -> Recurring:
     An add-on or plan that was cancelled, or whose last charge failed, runs but does not recur.
     """
     again = Resource.status.in_((Status.ACTIVE, Status.RENEWING)) & Resource.auto_renew
-    price = func.sum(Resource.unit_price_minor * Resource.next_quantity)
+    chosen = Resource.next_terms["unit_price_minor"].as_integer()
+    each = func.coalesce(chosen, Resource.unit_price_minor)
+    price = func.sum(each * Resource.next_quantity)
     rows = session.execute(
         select(Resource.kind, price.filter(again), func.sum(Resource.quantity))
         .where(Resource.status.in_(LIVE), Resource.currency == _EUROS)

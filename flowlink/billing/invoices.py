@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from flowlink.billing import ids, queries, tax
-from flowlink.billing.models import PLAN, Dispute, Paid, Payment, Resource
+from flowlink.billing.models import PLAN, Dispute, Grant, Paid, Payment, Resource
 from flowlink.identity import queries as identity
 from flowlink.kernel import db
 from flowlink.kernel.money import Money
@@ -96,6 +96,7 @@ def _signed() -> Any:
 def _invoice(session: Session, payment: Payment, seller: Party, *, now: datetime) -> Paper:
     team = session.get_one(Team, payment.team_id)
     resource = session.get_one(Resource, payment.resource_id)
+    granted = session.scalar(select(Grant.plan).where(Grant.payment_id == payment.id))
     customer = queries.details(session, team.id) or Party(team.name, "", "", "", "")
     assert payment.starts_at is not None
     assert payment.ends_at is not None
@@ -112,7 +113,7 @@ def _invoice(session: Session, payment: Payment, seller: Party, *, now: datetime
             "customer": customer.kept(),
             "payment": ids.payment(payment.id),
             "kind": resource.kind,
-            "plan": resource.plan,
+            "plan": resource.plan if granted is None else granted,
             "quantity": payment.quantity,
             "from": payment.starts_at.date().isoformat(),
             "to": payment.ends_at.date().isoformat(),

@@ -90,7 +90,7 @@ def handle_events(payload: dict[str, Any], now: datetime) -> None:
 
 @jobs.handler("payment.superseded")
 def close_page(payload: dict[str, Any], now: datetime) -> None:
-    """Have the provider close a page whose order another one took the place of."""
+    """Have the provider close the page of an order that was cancelled or replaced."""
     charges.close(UUID(payload["payment_id"]), now=now)
 
 

@@ -10,8 +10,6 @@ from sqlalchemy.orm import Session
 from flowlink.billing import pricing
 from flowlink.billing.pricing import Limits
 
-MB_PER_GB = 1024
-
 # A grant counts from its start to just before its end, unless it was taken back by then. Of
 # several plans at once the greater one counts; add-ons are summed. (NOT IN is hashed once; as an
 # anti-join each grant is held against each one taken back: five times as slow with a thousand.)

@@ -1,6 +1,6 @@
 """Tables of billing: what a team has bought, for when, and what it paid."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,9 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     VOIDED = "voided"
 
+
+LEAD = timedelta(hours=3)
+"""How long before a period ends its next one is charged: no page names a later moment."""
 
 LIVE = (Status.ACTIVE, Status.RENEWING, Status.PAST_DUE)
 
@@ -85,6 +88,9 @@ class Resource(Base):
         CheckConstraint("(kind = 'plan') = (plan <> '')", name="plan"),
         CheckConstraint("quantity > 0 AND next_quantity > 0", name="quantity"),
         CheckConstraint("unit_price_minor >= 0", name="price"),
+        CheckConstraint(
+            "kind = 'plan' OR (next_terms IS NULL AND replaces_id IS NULL)", name="change"
+        ),
         Index(
             "uq_billing_resource_plan",
             "team_id",
@@ -117,10 +123,30 @@ class Resource(Base):
     failed_at: Mapped[datetime | None]
     grace_until: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
+    next_terms: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Of a plan that becomes a smaller one with its next period: what that is, as chosen."""
+    replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("billing_resource.id"))
+    """The smaller plan whose place a plan takes within its period, for the difference."""
 
     @property
     def unit_price(self) -> Money:
         return Money.from_cents(self.unit_price_minor, self.currency)
+
+    @property
+    def next_price(self) -> Money:
+        """Of its next period."""
+        of_one = (self.next_terms or {}).get("unit_price_minor", self.unit_price_minor)
+        return Money.from_cents(of_one * self.next_quantity, self.currency)
+
+    @property
+    def next_plan(self) -> str:
+        """From its next period on."""
+        return str((self.next_terms or {}).get("plan", self.plan))
+
+    @property
+    def next_charge_at(self) -> datetime | None:
+        """Before this nothing is charged for its next period; None for one without end."""
+        return None if self.expires_at is None else self.expires_at - LEAD
 
 
 class Payment(Base):

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.billing import ids
-from flowlink.billing.models import PLAN, Payment, Resource
+from flowlink.billing.models import LEAD, PLAN, Payment, Resource
 from flowlink.identity import queries as identity
 from flowlink.kernel import settings
 from flowlink.kernel.money import Money
@@ -52,7 +52,7 @@ def reminder(
     source = f"billing:reminder:{resource.id}:{resource.expires_at}:{days}"
     if session.scalars(select(Mail.id).where(Mail.source == source)).first() is not None:
         return False
-    amount = resource.unit_price * resource.next_quantity
+    amount = resource.next_price
     template = "renews" if renews else "ends"
     _write(session, resource, template, source, now, amount=amount, until=resource.expires_at)
     return True
@@ -91,6 +91,7 @@ def _write(
             "micro": str(amount.micro),
             "currency": amount.currency,
             "until": i18n.day(until, lang) if until else "",
+            "charged": i18n.day(until - LEAD, lang) if until else "",
             "resource": ids.resource(resource.id),
             "url": f"{settings.current().url}/teams/{team.slug}/billing",
         },

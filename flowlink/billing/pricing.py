@@ -56,8 +56,21 @@ class Plan(_Part):
     addons: bool
 
 
+# What each type of add-on gives, and nothing else: its totals are told under its name.
+_GIVES: dict[Type, str] = {
+    "ram": "memory_mb",
+    "cpu": "cpu_cores",
+    "traffic": "traffic_gb",
+    "storage": "storage_mb",
+}
+MB_PER_GB = 1024
+
+
 class Addon(_Part):
-    """More of one thing: price a month, size and greatest number of pieces."""
+    """More of one thing: price a month, size and greatest number of pieces.
+
+    `step`: pieces are bought so many at a time, such as 2, 4, 6 …
+    """
 
     name: Words
     description: Words
@@ -65,12 +78,15 @@ class Addon(_Part):
     gives: Limits
     price_minor: Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
     maximum: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    step: Annotated[int, Field(ge=1, le=10_000, strict=True)] = 1
     icon: str = Field(min_length=1, max_length=40)
 
     @model_validator(mode="after")
     def _gives_something(self) -> "Addon":
         if not any(self.gives.model_dump().values()):
             raise ValueError("an add-on gives something")
+        if self.maximum % self.step:
+            raise ValueError("`maximum` is a multiple of `step`")
         return self
 
 
@@ -87,6 +103,16 @@ class Specs(_Part):
             raise ValueError("there is a plan `free` whose price is 0")
         if any(not plan.price_minor for name, plan in self.plans.items() if name != FREE):
             raise ValueError("every plan but `free` has a price")
+        return self
+
+    @model_validator(mode="after")
+    def _gives_its_own(self) -> "Specs":
+        for kind, addon in self.addons.items():
+            given = {name for name, size in addon.gives.model_dump().items() if size}
+            if given != {_GIVES[kind]}:
+                raise ValueError(f"addons.{kind}.gives: it gives `{_GIVES[kind]}` and nothing else")
+            if addon.gives.storage_mb % MB_PER_GB:
+                raise ValueError(f"addons.{kind}.gives.storage_mb: whole GB, each {MB_PER_GB} MB")
         return self
 
     @property
@@ -107,9 +133,9 @@ def current() -> Specs:
 
 
 def read(text: str) -> Specs:
-    """:raises BadPricing:"""
+    """:raises BadPricing: the message says where and why."""
     try:
-        return Specs.model_validate(json.loads(text))
+        return Specs.model_validate(json.loads(text, object_pairs_hook=_once))
     except json.JSONDecodeError as error:
         raise BadPricing(reason=f"line {error.lineno}: {error.msg}") from None
     except ValidationError as error:
@@ -122,11 +148,29 @@ def _load(path: Path) -> Specs:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise BadPricing(reason=f"{path}: {error}") from None
-    return read(text)
+    try:
+        return read(text)
+    except BadPricing as error:
+        raise BadPricing(reason=f"{path}: {error.params['reason']}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose every name stands once: of two prices, nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise BadPricing(reason=f"{', '.join(f'`{name}`' for name in twice)} stands twice")
+    return found
 
 
 def _told(errors: Any) -> str:
     """`plans.pro.price_minor: Input should be …`, one after the other."""
     return "; ".join(
-        f"{'.'.join(map(str, one['loc'])) or 'the list'}: {one['msg']}" for one in errors
+        ": ".join(filter(None, (".".join(map(str, one["loc"])), _sentence(one["msg"]))))
+        for one in errors
     )
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -52,6 +52,11 @@ class QuantityOutOfRange(Invalid):
     field = "quantity"
 
 
+class NotByTheStep(Invalid):
+    message = "This is sold %(step)s at a time: choose a multiple of %(step)s."
+    field = "quantity"
+
+
 class MaximumReached(Invalid):
     message = "A team can have %(maximum)s of these, and yours has %(owned)s."
     field = "quantity"
@@ -112,8 +117,8 @@ def buy_addon(
 ) -> Bought:
     """An add-on, to be paid. With the same key again it is the one before.
 
-    :raises NotPro: :raises UnknownAddon: :raises QuantityOutOfRange: :raises MaximumReached:
-    :raises KeyReused: :raises TeamEnds: :raises providers.PaymentsNotSetUp:
+    :raises NotPro: :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotByTheStep:
+    :raises MaximumReached: :raises KeyReused: :raises TeamEnds: :raises providers.PaymentsNotSetUp:
     :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
@@ -133,7 +138,8 @@ def check_addon(
 ) -> Addon:
     """The add-on, if a team may buy so many of it now.
 
-    :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotPro: :raises MaximumReached:
+    :raises UnknownAddon: :raises QuantityOutOfRange: :raises NotByTheStep: :raises NotPro:
+    :raises MaximumReached:
     """
     addon = _on_sale(pricing.current(), kind, quantity)
     if not limits.at(session, team_id, now).may_buy_addons:
@@ -150,6 +156,8 @@ def _on_sale(specs: Specs, kind: str, quantity: int) -> Addon:
         raise UnknownAddon
     if not 1 <= quantity <= addon.maximum:
         raise QuantityOutOfRange(maximum=addon.maximum)
+    if quantity % addon.step:
+        raise NotByTheStep(step=addon.step)
     return addon
 
 
@@ -164,7 +172,7 @@ def buy_plan(session: Session, *, team: Team, plan: str, actor: str, now: dateti
     if wanted is None or not wanted.price_minor:
         raise UnknownPlan
     locked = open_team(session, team)
-    if _running_plan(session, team.id, now=now) is not None:
+    if running_plan(session, team.id, now=now) is not None:
         raise AlreadyOnPlan
     fingerprint = fingerprint_of(PLAN, plan)
     waiting = session.scalars(
@@ -191,7 +199,7 @@ def give_plan(
     if wanted is None:
         raise UnknownPlan
     teams.lock(session, team.id)
-    running = _running_plan(session, team.id, now=now)
+    running = running_plan(session, team.id, now=now)
     if running is not None and running.plan == plan:
         return
     if running is not None:
@@ -200,7 +208,7 @@ def give_plan(
         session.flush()
     if plan != pricing.FREE:
         terms = Terms(PLAN, plan, 0, wanted.limits)
-        given = _resource(session, team, specs, terms, 1, now)
+        given = new_resource(session, team, specs, terms, 1, now)
         given.status, given.activated_at, given.auto_renew = Status.ACTIVE, now, False
         session.flush()
         session.add(
@@ -225,9 +233,12 @@ def cancel(
     is_open = queries.shown_status(resource, now) in (Status.PENDING, *LIVE)
     if resource.cancelled_at is not None or not is_open:
         return resource
-    resource.auto_renew, resource.cancelled_at = False, now
+    resource.auto_renew, resource.cancelled_at, resource.next_terms = False, now, None
+    if resource.status == Status.RENEWING:
+        grants.unbridge(session, resource, reason="cancelled", now=now)
     if resource.status == Status.PENDING:
         resource.status = Status.CANCELLED
+        settlement.give_up(session, resource, purpose=Purpose.PURCHASE)
     audit.record(session, actor, "cancelled", ids.resource(resource.id), now, kind=resource.kind)
     return resource
 
@@ -250,9 +261,20 @@ def set_renewal(
     if resource.auto_renew != on:
         resource.auto_renew = on
         resource.cancelled_at = None if on else resource.cancelled_at
+        _bridge(session, resource, on=on, now=now)
         word = "switched renewal on" if on else "switched renewal off"
         audit.record(session, actor, word, ids.resource(resource.id), now)
     return resource
+
+
+def _bridge(session: Session, resource: Resource, *, on: bool, now: datetime) -> None:
+    """A charge that is under way keeps everything as it is, if it is still wanted."""
+    if resource.status != Status.RENEWING:
+        return
+    if on:
+        grants.bridge(session, resource, now=now)
+    else:
+        grants.unbridge(session, resource, reason="not renewed", now=now)
 
 
 def keep_details(
@@ -274,7 +296,7 @@ def open_team(session: Session, team: Team) -> Team:
     return locked
 
 
-def _running_plan(session: Session, team_id: UUID, *, now: datetime) -> Resource | None:
+def running_plan(session: Session, team_id: UUID, *, now: datetime) -> Resource | None:
     """The plan that runs; one that is over ends here, where no job has ended it yet."""
     running = queries.plan_of(session, team_id)
     if running is None or queries.shown_status(running, now) in LIVE:
@@ -315,7 +337,7 @@ def _order(
     fingerprint: str,
 ) -> Bought:
     providers.check(specs.money(terms.unit_price_minor) * quantity)
-    resource = _resource(session, team, specs, terms, quantity, now)
+    resource = new_resource(session, team, specs, terms, quantity, now)
     payment = Payment(
         team_id=team.id,
         resource_id=resource.id,
@@ -346,11 +368,17 @@ def _order(
     return Bought(resource, payment)
 
 
-def _resource(
-    session: Session, team: Team, specs: Specs, terms: Terms, quantity: int, now: datetime
-) -> Resource:
+def keep_specs(session: Session, specs: Specs, *, now: datetime) -> str:
+    """Keep the price list that something is bought from; its name."""
     seen = insert(Pricing).values(digest=specs.digest, specs=specs.model_dump(), seen_at=now)
     session.execute(seen.on_conflict_do_nothing())
+    return specs.digest
+
+
+def new_resource(
+    session: Session, team: Team, specs: Specs, terms: Terms, quantity: int, now: datetime
+) -> Resource:
+    """One that waits: what it is worth is what the price list says now."""
     made = Resource(
         team_id=team.id,
         kind=terms.kind,
@@ -359,7 +387,7 @@ def _resource(
         next_quantity=quantity,
         unit_price_minor=terms.unit_price_minor,
         currency=specs.currency,
-        pricing=specs.digest,
+        pricing=keep_specs(session, specs, now=now),
         status=Status.PENDING,
         auto_renew=True,
         created_at=now,

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from flowlink.billing import grants, ids, pricing, providers, purchases, queries
+from flowlink.billing import grants, ids, pricing, providers, purchases, queries, settlement
 from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
-from flowlink.kernel import audit, db, events
+from flowlink.kernel import audit, db
 from flowlink.kernel.money import Money
 from flowlink.teams import ids as team_ids
 from flowlink.teams.models import Team
@@ -22,8 +22,8 @@ def change(
     Less counts from the next period on.
 
     :raises queries.UnknownResource: :raises purchases.NotRunning:
-    :raises purchases.QuantityOutOfRange: :raises purchases.MaximumReached:
-    :raises providers.TooLittleToCharge:
+    :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
+    :raises purchases.MaximumReached: :raises providers.TooLittleToCharge:
     """
     locked = purchases.open_team(session, team)
     [resource] = db.lock(
@@ -31,10 +31,7 @@ def change(
     ) or [queries.resource(session, team_id=team.id, resource_id=resource_id)]
     if resource.kind == PLAN or resource.status != Status.ACTIVE or not _runs(resource, now):
         raise purchases.NotRunning
-    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
-    maximum = addon.maximum if addon else resource.quantity
-    if not 1 <= quantity <= maximum:
-        raise purchases.QuantityOutOfRange(maximum=maximum)
+    maximum = check_quantity(resource, quantity)
     audit.record(
         session, actor, "changed quantity", ids.resource(resource.id), now, quantity=quantity
     )
@@ -47,18 +44,24 @@ def change(
     return _add(session, locked, resource, quantity - resource.quantity, now=now)
 
 
+def check_quantity(resource: Resource, quantity: int) -> int:
+    """How many a team may have, if it may have so many; of what is not sold any more, no more.
+
+    :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
+    """
+    addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
+    maximum: int = addon.maximum if addon else resource.quantity
+    if not 1 <= quantity <= maximum:
+        raise purchases.QuantityOutOfRange(maximum=maximum)
+    if addon and quantity != resource.quantity and quantity % addon.step:
+        raise purchases.NotByTheStep(step=addon.step)
+    return maximum
+
+
 def prorated_minor(unit_price_minor: int, pieces: int, left: timedelta) -> int:
     """What the rest of a period costs in cents; the part of a cent is the customer's."""
     second = timedelta(seconds=1)
     return unit_price_minor * pieces * (left // second) // (grants.PERIOD // second)
-
-
-def _supersede(session: Session, resource: Resource) -> None:
-    """A new order of more takes the place of those that wait: only one of them can be paid."""
-    mine = Payment.resource_id == resource.id, Payment.purpose == Purpose.MORE
-    for before in db.lock(session, Payment, *mine, Payment.status == Paid.PENDING):
-        before.status = Paid.CANCELLED
-        events.emit(session, "payment.superseded", {"payment_id": str(before.id)})
 
 
 def _runs(resource: Resource, now: datetime) -> bool:
@@ -82,7 +85,7 @@ def _add(
         resource.next_quantity = resource.quantity
         return None
     providers.check(Money.from_cents(amount, resource.currency))
-    _supersede(session, resource)
+    settlement.give_up(session, resource, purpose=Purpose.MORE)  # only one order can be paid
     payment = Payment(
         team_id=team.id,
         resource_id=resource.id,

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import limits
+from flowlink.billing import limits, pricing
+from flowlink.billing.grants import GRACE
 from flowlink.billing.models import (
     LIVE,
     PLAN,
     Details,
+    Grant,
     Paid,
     Payment,
     Purpose,
@@ -24,8 +26,6 @@ from flowlink.kernel.inbound import ProviderEvent
 from flowlink.kernel.money import Money
 from flowlink.papers.parties import Party
 from flowlink.teams.models import Team
-
-GRACE = timedelta(days=7)
 
 
 class UnknownResource(NotFound):
@@ -43,6 +43,13 @@ class PaymentLine:
     payment: Payment
     resource: Resource
     team: Team
+    granted: str | None
+
+    @property
+    def plan(self) -> str:
+        """The plan that it is for: a resource may have become another one since."""
+        renews = self.payment.purpose == Purpose.RENEWAL
+        return self.granted or (self.resource.next_plan if renews else self.resource.plan)
 
 
 def shown_status(resource: Resource, now: datetime) -> Status:
@@ -59,10 +66,14 @@ def shown_status(resource: Resource, now: datetime) -> Status:
     return status if waits else Status.EXPIRED
 
 
-def addons(session: Session, team_id: UUID) -> Sequence[Resource]:
-    """All add-ons a team ever bought, the newest first."""
+def addons(
+    session: Session, team_id: UUID, *, before: UUID | None = None, limit: int | None = None
+) -> Sequence[Resource]:
+    """All add-ons a team ever bought, or a page of them; the newest first."""
     mine = select(Resource).where(Resource.team_id == team_id, Resource.kind != PLAN)
-    return session.scalars(mine.order_by(Resource.id.desc())).all()
+    if before is not None:
+        mine = mine.where(Resource.id < before)
+    return session.scalars(mine.order_by(Resource.id.desc()).limit(limit)).all()
 
 
 def plan_of(session: Session, team_id: UUID) -> Resource | None:
@@ -103,9 +114,10 @@ def payments(
 ) -> Sequence[PaymentLine]:
     """Payments of a team, or of all, the newest first."""
     wanted = (
-        select(Payment, Resource, Team)
+        select(Payment, Resource, Team, Grant.plan)
         .join(Resource, Resource.id == Payment.resource_id)
         .join(Team, Team.id == Payment.team_id)
+        .outerjoin(Grant, Grant.payment_id == Payment.id)
         .order_by(Payment.id.desc())
         .limit(limit)
     )
@@ -153,7 +165,10 @@ def will_have_plan(session: Session, resource: Resource) -> bool:
     if limits.at(session, resource.team_id, resource.expires_at).may_buy_addons:
         return True
     plan = plan_of(session, resource.team_id)
-    return plan is not None and plan.auto_renew
+    if plan is None or not plan.auto_renew:
+        return False
+    to_come = pricing.current().plans.get(plan.next_plan)
+    return to_come is None or to_come.addons
 
 
 def next_charges(
@@ -169,11 +184,7 @@ def next_charges(
     # A payment may be booked while a page is read: no row as it was before that.
     fresh = wanted.order_by(Resource.expires_at, Resource.id)
     found = session.scalars(fresh.execution_options(populate_existing=True))
-    return [
-        (each, each.unit_price * each.next_quantity)
-        for each in found.all()
-        if will_have_plan(session, each)
-    ]
+    return [(each, each.next_price) for each in found.all() if will_have_plan(session, each)]
 
 
 def events(

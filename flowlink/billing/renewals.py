@@ -7,13 +7,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import charges, notices, providers, queries, settlement
-from flowlink.billing.models import PLAN, Paid, Payment, Purpose, Resource, Status
+from flowlink.billing import charges, grants, notices, providers, queries, settlement
+from flowlink.billing.models import LEAD, PLAN, Paid, Payment, Purpose, Resource, Status
 from flowlink.kernel import db
 from flowlink.teams import service as teams
 from flowlink.teams.models import Team
 
-LEAD = timedelta(hours=12)
 RETRIES = tuple(timedelta(days=days) for days in (2, 5, 7))
 REMINDERS = (1, 7)
 BATCH = 500
@@ -38,7 +37,7 @@ def renew_due(*, now: datetime) -> tuple[int, int]:
 def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
     """Order the next period of a resource, once; None when it is not to be renewed.
 
-    Its price is the one it was bought for.
+    Its price is the one it was bought for, or of the smaller plan that the team chose.
     """
     # The team first, as everywhere: what is written below holds on to it.
     team = teams.lock_or_gone(session, session.get_one(Resource, resource_id).team_id)
@@ -48,13 +47,13 @@ def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
     resource = found[0]
     before = _ordered_before(session, resource)
     if before is not None:
-        return before.id if _again(before, resource) else None
+        return before.id if _again(session, before, resource, now=now) else None
     payment = Payment(
         team_id=resource.team_id,
         resource_id=resource.id,
         purpose=Purpose.RENEWAL,
         quantity=resource.next_quantity,
-        amount_minor=resource.unit_price_minor * resource.next_quantity,
+        amount_minor=resource.next_price.cents,
         currency=resource.currency,
         provider=providers.current().name,
         status=Paid.PENDING,
@@ -64,8 +63,7 @@ def begin(session: Session, *, resource_id: UUID, now: datetime) -> UUID | None:
         starts_at=resource.expires_at,
     )
     session.add(payment)
-    resource.status = Status.RENEWING
-    session.flush()
+    _renewing(session, resource, now=now)
     return payment.id
 
 
@@ -76,14 +74,21 @@ def _ordered_before(session: Session, resource: Resource) -> Payment | None:
     return found[0] if found else None
 
 
-def _again(payment: Payment, resource: Resource) -> bool:
+def _renewing(session: Session, resource: Resource, *, now: datetime) -> None:
+    """Nothing becomes smaller while nobody knows yet whether the charge was paid."""
+    resource.status = Status.RENEWING
+    session.flush()
+    grants.bridge(session, resource, now=now)
+
+
+def _again(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> bool:
     """Another attempt, at what the period costs now; False for one that went back."""
     if payment.status != Paid.FAILED:
         return False
     payment.attempt, payment.status = payment.attempt + 1, Paid.PENDING
     payment.quantity = resource.next_quantity
-    payment.amount_minor = resource.unit_price_minor * resource.next_quantity
-    resource.status = Status.RENEWING
+    payment.amount_minor = resource.next_price.cents
+    _renewing(session, resource, now=now)
     return True
 
 
@@ -138,7 +143,7 @@ def _renewable(now: datetime) -> tuple[ColumnElement[bool], ...]:
         Resource.status == Status.ACTIVE,
         Resource.auto_renew.is_(True),
         Resource.expires_at <= now + LEAD,
-        Resource.expires_at > now - queries.GRACE,
+        Resource.expires_at > now - grants.GRACE,
     )
 
 
@@ -165,7 +170,8 @@ def _to_retry(session: Session, now: datetime) -> Sequence[UUID]:
         select(Payment.id, Payment.tried_at, Resource.failed_at)
         .join(Resource, Resource.id == Payment.resource_id)
         .join(Team, Team.id == Payment.team_id)
-        .where(Resource.status == Status.PAST_DUE, Resource.auto_renew, Team.closes_at.is_(None))
+        .where(Resource.status == Status.PAST_DUE, Resource.grace_until > now)
+        .where(Resource.auto_renew, Team.closes_at.is_(None))
         .where(Payment.purpose == Purpose.RENEWAL)
         .where(Payment.starts_at == Resource.expires_at)
         .where(Payment.status.in_((Paid.FAILED, Paid.PENDING)))
@@ -191,7 +197,7 @@ def _try_again(payment_id: UUID, *, now: datetime) -> bool:
 
 def _over(now: datetime) -> ColumnElement[bool]:
     ended = Resource.expires_at <= now
-    long_ended = Resource.expires_at <= now - queries.GRACE
+    long_ended = Resource.expires_at <= now - grants.GRACE
     return or_(
         Resource.status.in_((Status.ACTIVE, Status.RENEWING)) & ended & ~Resource.auto_renew,
         Resource.status.in_((Status.ACTIVE, Status.RENEWING)) & long_ended,

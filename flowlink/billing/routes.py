@@ -9,6 +9,7 @@ from flowlink.billing import (
     charges,
     ids,
     invoices,
+    plans,
     pricing,
     purchases,
     quantities,
@@ -62,14 +63,17 @@ class DetailsForm(BaseModel):
 
 
 @router.get(f"{TEAM}/addons")
-def show_addons(request: Request, session: Db, access: MemberOf) -> Response:
+def show_addons(request: Request, session: Db, access: MemberOf, cursor: Cursor = None) -> Response:
     """What runs, what can be bought, and the limits that both come to."""
-    now = clock.now()
+    screen = screens.addons(session, access.team_id, now=clock.now())
+    before = lists.before(cursor)
+    past = [one for one in screen.past if before is None or one.resource.id < before]
     return page(
         request,
         "billing/addons.html",
         access=access,
-        screen=screens.addons(session, access.team_id, now=now),
+        screen=screen,
+        past=lists.cut(past[: SIZE + 1], key=lambda one: one.resource.id),
     )
 
 
@@ -199,6 +203,7 @@ def show_billing(
         access=access,
         specs=pricing.current(),
         plan=screens.plan(session, access.team_id, now=now),
+        ordered=screens.ordered_plan(session, access.team_id, now=now),
         downgrade=screens.downgrade(session, access.team_id, now=now),
         payments=shown,
         papers=screens.papers_of(session, [line.payment.id for line in shown.items]),
@@ -235,9 +240,11 @@ def show_plan(
 @router.post(f"{TEAM}/billing/plan")
 def buy_plan(request: Request, access: AdminOf, form: Annotated[PlanForm, Form()]) -> Response:
     with db.write() as session:
-        bought = purchases.buy_plan(
+        bought = plans.order(
             session, team=access.team, plan=form.plan, actor=access.actor, now=clock.now()
         )
+    if bought is None:
+        return see_other(f"/teams/{access.team.slug}/billing")
     return _pay(request, access, ids.PaymentId(bought.payment.id))
 
 

@@ -1,7 +1,7 @@
 """What the team's pages about money show, and what they say before a click that costs money."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from flowlink.billing import (
     ids,
     invoices,
     limits,
+    plans,
     pricing,
     providers,
     purchases,
@@ -66,7 +67,7 @@ class Held:
     @property
     def price(self) -> Money:
         """For the next period."""
-        return self.resource.unit_price * self.resource.next_quantity
+        return self.resource.next_price
 
     @property
     def is_live(self) -> bool:
@@ -101,6 +102,10 @@ class Quote:
     until: datetime
     now: TeamLimits
     starts_later: bool
+    instead_of: str = ""
+    """The plan that runs, where this is another one."""
+    ends: Sequence[Resource] = ()
+    """Add-ons that are not renewed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +156,23 @@ def _awaits(resource: Resource, now: datetime) -> bool:
 
 
 def plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:
-    """The plan that runs or was ordered; None for the free one."""
+    """The plan that runs; None for the free one."""
     running = queries.plan_of(session, team_id)
-    payable = queries.open_payments(session, team_id)
     if running is None or queries.shown_status(running, now) not in LIVE:
-        ordered = select(Resource).where(
-            Resource.team_id == team_id,
-            Resource.kind == PLAN,
-            Resource.status == Status.PENDING,
-        )
-        running = session.scalars(ordered.order_by(Resource.id.desc()).limit(1)).first()
-    if running is None:
         return None
+    payable = queries.open_payments(session, team_id)
     return Held(running, queries.shown_status(running, now), payable.get(running.id))
+
+
+def ordered_plan(session: Session, team_id: UUID, *, now: datetime) -> Held | None:
+    """The plan that waits for its payment, beside the one that runs if there is one."""
+    mine = Resource.team_id == team_id, Resource.kind == PLAN, Resource.status == Status.PENDING
+    newest = select(Resource).where(*mine).order_by(Resource.id.desc()).limit(1)
+    found = session.scalars(newest).first()
+    if found is None:
+        return None
+    payable = queries.open_payments(session, team_id)
+    return Held(found, queries.shown_status(found, now), payable.get(found.id))
 
 
 def quote_addon(
@@ -191,16 +200,16 @@ def quote_addon(
 
 
 def quote_plan(session: Session, team_id: UUID, *, name: str, lang: str, now: datetime) -> Quote:
-    """:raises purchases.UnknownPlan: :raises purchases.AlreadyOnPlan:"""
+    """:raises purchases.UnknownPlan: :raises purchases.AlreadyOnPlan:
+    :raises purchases.GivenPlan: :raises plans.PlanUnsettled:
+    :raises providers.TooLittleToCharge:
+    """
     specs = pricing.current()
     wanted = specs.plans.get(name)
     if wanted is None or not wanted.price_minor:
         raise purchases.UnknownPlan
-    running = queries.plan_of(session, team_id)
-    if running is not None and queries.shown_status(running, now) in LIVE:
-        raise purchases.AlreadyOnPlan
     price = specs.money(wanted.price_minor)
-    return Quote(
+    first = Quote(
         name=wanted.name.in_(lang),
         addon=None,
         plan=wanted,
@@ -211,13 +220,27 @@ def quote_plan(session: Session, team_id: UUID, *, name: str, lang: str, now: da
         now=limits.at(session, team_id, now),
         starts_later=False,
     )
+    running = queries.plan_of(session, team_id)
+    if running is None or queries.shown_status(running, now) not in LIVE:
+        return first
+    change = plans.look(running, name, now=now)
+    assert running.expires_at is not None
+    return replace(
+        first,
+        price_now=change.price_now,
+        until=running.expires_at,
+        starts_later=not change.at_once,
+        instead_of=running.plan,
+        ends=() if wanted.addons else _live_addons(session, team_id),
+    )
 
 
 def quote_quantity(
     session: Session, team_id: UUID, *, resource_id: UUID, quantity: int, lang: str, now: datetime
 ) -> Quote:
     """:raises queries.UnknownResource: :raises purchases.NotRunning:
-    :raises purchases.QuantityOutOfRange: :raises providers.TooLittleToCharge:
+    :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
+    :raises providers.TooLittleToCharge:
     """
     specs = pricing.current()
     resource = queries.resource(session, team_id=team_id, resource_id=resource_id)
@@ -225,8 +248,7 @@ def quote_quantity(
     runs = resource.expires_at is not None and resource.expires_at > now
     if addon is None or not runs or resource.expires_at is None:
         raise purchases.NotRunning
-    if not 1 <= quantity <= addon.maximum:
-        raise purchases.QuantityOutOfRange(maximum=addon.maximum)
+    quantities.check_quantity(resource, quantity)
     pieces = max(0, quantity - resource.quantity)
     cents = quantities.prorated_minor(resource.unit_price_minor, pieces, resource.expires_at - now)
     providers.check(specs.money(cents))
@@ -252,8 +274,12 @@ def downgrade(session: Session, team_id: UUID, *, now: datetime) -> Downgrade | 
         at=running.expires_at,
         after=pricing.current().plans[pricing.FREE].limits,
         now=limits.at(session, team_id, now).total,
-        addons=[each for each in queries.addons(session, team_id) if each.status in LIVE],
+        addons=_live_addons(session, team_id),
     )
+
+
+def _live_addons(session: Session, team_id: UUID) -> list[Resource]:
+    return [each for each in queries.addons(session, team_id) if each.status in LIVE]
 
 
 def papers_of(session: Session, payments: Sequence[UUID]) -> dict[UUID, list[Paper]]:
@@ -289,7 +315,7 @@ def cells(line: queries.PaymentLine) -> tuple[object, ...]:
         ids.payment(payment.id),
         payment.paid_at or payment.created_at,
         line.resource.kind,
-        line.resource.plan,
+        line.plan,
         payment.quantity,
         payment.amount,
         payment.refunded,

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowlink.billing import books, grants, ids, notices, pricing, queries, tax
+from flowlink.billing import books, changes, grants, ids, notices, pricing, queries, tax
 from flowlink.billing.models import (
     LIVE,
     PLAN,
@@ -57,10 +57,19 @@ def end(session: Session, resource: Resource, *, now: datetime) -> None:
     ends = resource.cancelled_at is not None or was == Status.PENDING
     resource.status = Status.CANCELLED if ends else Status.EXPIRED
     resource.auto_renew = False
+    grants.unbridge(session, resource, reason="ended", now=now)
     session.flush()
     events.emit(session, "limits.changed", {"team_id": str(resource.team_id)})
     if was != Status.PENDING:
         notices.ended(session, resource, now=now)
+
+
+def give_up(session: Session, resource: Resource, *, purpose: Purpose) -> None:
+    """Orders of a locked resource that wait are not to be paid any more; their pages close."""
+    mine = Payment.resource_id == resource.id, Payment.purpose == purpose
+    for order in db.lock(session, Payment, *mine, Payment.status == Paid.PENDING):
+        order.status = Paid.CANCELLED
+        events.emit(session, "payment.superseded", {"payment_id": str(order.id)})
 
 
 def ask_refund(session: Session, payment: Payment, *, total_minor: int, reason: str) -> None:
@@ -89,6 +98,7 @@ def _by_status(
         payment.status = Paid.FAILED if again else Paid.CANCELLED
         if again and resource.status == Status.RENEWING:
             resource.status = Status.ACTIVE  # as before: it ends, or is charged anew
+            grants.unbridge(session, resource, reason="not renewed", now=now)
         return "closed"
     return ""
 
@@ -137,18 +147,39 @@ def what_it_gives(
     if payment.purpose == Purpose.RENEWAL:
         if resource.status not in LIVE or payment.starts_at != resource.expires_at:
             return None
-        assert payment.starts_at is not None
-        covered = payment.starts_at >= now or resource.status == Status.PAST_DUE
-        start = payment.starts_at if covered else now
+        start = _next_start(session, payment, resource, now=now)
         return start, start + grants.PERIOD
     if resource.status != Status.PENDING:
         return None
     if resource.kind == PLAN:
-        if queries.plan_of(session, resource.team_id) is not None:
-            return None
-    elif not _fits(session, payment, resource, now=now):
+        return _plan_term(session, payment, resource, now=now)
+    if not _fits(session, payment, resource, now=now):
         return None
     return now, now + grants.PERIOD
+
+
+def _plan_term(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """A month of a first plan, or the rest of the period of the one whose place it takes."""
+    running = queries.plan_of(session, resource.team_id)
+    if resource.replaces_id is None:
+        return (now, now + grants.PERIOD) if running is None else None
+    if running is None or running.id != resource.replaces_id or running.status != Status.ACTIVE:
+        return None
+    ends_at = payment.ends_at
+    is_same = ends_at is not None and now < ends_at == running.expires_at
+    return (now, ends_at) if ends_at is not None and is_same else None
+
+
+def _next_start(
+    session: Session, payment: Payment, resource: Resource, *, now: datetime
+) -> datetime:
+    """Where the next period begins: with the end of the last one, or of the room without pay."""
+    assert payment.starts_at is not None
+    if payment.starts_at >= now:
+        return payment.starts_at
+    return grants.bridged_since(session, resource, now=now) or now
 
 
 def _rest(
@@ -169,8 +200,13 @@ def _fits(session: Session, payment: Payment, resource: Resource, *, now: dateti
 
 def _grant(session: Session, payment: Payment, resource: Resource, *, now: datetime) -> None:
     assert payment.starts_at is not None
+    if resource.replaces_id is not None and payment.purpose == Purpose.PURCHASE:
+        changes.replace(session, resource, now=now)
     if payment.purpose == Purpose.RENEWAL:
-        grants.void(session, resource, reason="paid after all", now=now, grace_only=True)
+        changes.turn(resource)
+    if payment.purpose == Purpose.RENEWAL:
+        told = "paid after all"
+        grants.void(session, resource, reason=told, now=now, grace_only=True, as_if_never=True)
     session.add(
         grants.of(
             resource,
@@ -204,20 +240,8 @@ def _past_due(session: Session, payment: Payment, resource: Resource, *, now: da
     if resource.status not in {Status.RENEWING, Status.ACTIVE} or resource.expires_at is None:
         return
     resource.status, resource.failed_at = Status.PAST_DUE, now
-    start = max(resource.expires_at, now)
-    resource.grace_until = resource.expires_at + queries.GRACE
-    if start < resource.grace_until:
-        session.add(
-            grants.of(
-                resource,
-                quantity=resource.next_quantity,
-                reason="grace",
-                starts_at=start,
-                ends_at=resource.grace_until,
-                now=now,
-            )
-        )
-    session.flush()
+    resource.grace_until = resource.expires_at + grants.GRACE
+    grants.bridge(session, resource, now=now)
     notices.past_due(session, payment, resource, now=now)
 
 
@@ -277,12 +301,16 @@ def _take_away(
     until = session.scalar(left) if resource.status in LIVE else None
     if resource.status in LIVE and until is None:
         grants.void(session, resource, reason=reason, now=now)
+        renews = resource.auto_renew
         resource.status, resource.auto_renew = Status.VOIDED, False
+        changes.fall_back(session, resource, renews=renews, now=now)
     elif resource.status in LIVE and until != resource.expires_at:
         # The period to come was given back: it ends with the one that runs.
         resource.status, resource.expires_at, resource.auto_renew = Status.ACTIVE, until, False
     elif resource.status in LIVE and payment.ends_at == until:
         resource.quantity = max(1, resource.quantity - payment.quantity)
         resource.next_quantity = min(resource.next_quantity, resource.quantity)
+    elif resource.status not in LIVE:
+        changes.end_what_stands_on(session, payment, resource, reason=reason, now=now)
     session.flush()
     events.emit(session, "limits.changed", {"team_id": str(payment.team_id)})

@@ -21,11 +21,23 @@ GRACE = timedelta(days=14)
 NAME_MAX = 80
 TEAMS_MAX = 20
 SLUG = re.compile(r"[a-z0-9][a-z0-9-]{1,38}[a-z0-9]")
-RESERVED = frozenset({"new", "admin", "api", "www", "support", "billing", "flowlink", "servelink"})
+# Words of our own addresses (`/teams/join`), and names that would pass for ours.
+RESERVED = frozenset(
+    {"new", "join", "admin", "api", "www", "mail", "login", "static", "support", "billing"}
+    | {"flowlink", "servelink", "contentflow"}
+)
 
 
 class BadTeamSlug(Invalid):
-    message = "A short name has 3 to 40 small letters, digits or hyphens."
+    message = (
+        "A short name has 3 to 40 letters from a to z, digits or hyphens; "
+        "no hyphen at an end, or two in a row."
+    )
+    field = "slug"
+
+
+class TeamSlugReserved(Invalid):
+    message = "This short name is kept for us. Please choose another one."
     field = "slug"
 
 
@@ -65,12 +77,14 @@ def create(
 ) -> Team:
     """A new team of this owner.
 
-    :raises BadTeamSlug: :raises BadTeamName: :raises TeamSlugTaken: also by a team that is gone.
-    :raises TooManyTeams:
+    :raises BadTeamSlug: :raises TeamSlugReserved: :raises BadTeamName: :raises TooManyTeams:
+    :raises TeamSlugTaken: also by a team that is gone.
     """
     short = slug.strip().lower()
-    if not SLUG.fullmatch(short) or "--" in short or short in RESERVED:
+    if not SLUG.fullmatch(short) or "--" in short:
         raise BadTeamSlug
+    if short in RESERVED:
+        raise TeamSlugReserved
     db.advisory_lock(session, f"teams-of:{owner_id}")
     if len(_owned(session, owner_id)) >= TEAMS_MAX:
         raise TooManyTeams(count=TEAMS_MAX)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -112,7 +112,12 @@ def respond(request: Request, error: FlowlinkError) -> Response:
 
 
 def tell(request: Request, problem: Problem) -> Response:
-    """A page for a browser, a toast for htmx, problem+json for a program."""
+    """A page for a browser, a toast for htmx, problem+json for a program.
+
+    With the headers that a route has put into `request.state.answer_headers`.
+    """
+    told = getattr(request.state, "answer_headers", {})
+    problem = replace(problem, headers={**told, **problem.headers})
     if request.headers.get("hx-request") == "true":
         return _toast(request, problem)
     return _json(request, problem) if _wants_json(request) else _page(request, problem)

@@ -2,16 +2,9 @@
 
 from typing import Annotated, Any
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import BeforeValidator, PlainValidator, StringConstraints, WithJsonSchema
 
-from flowlink.kernel.errors import Invalid
 from flowlink.kernel.money import BadAmount, Money
-
-
-class BadEmail(Invalid):
-    message = "This is not an e-mail address."
-    field = "email"
 
 
 def _money(value: Any) -> Money:
@@ -22,16 +15,6 @@ def _money(value: Any) -> Money:
     return Money.parse(value)
 
 
-def _email(value: Any) -> str:
-    """The address in the one form under which we know it: trimmed and in lower case."""
-    if not isinstance(value, str):
-        raise BadEmail
-    try:
-        return validate_email(value.strip(), check_deliverability=False).normalized.lower()
-    except EmailNotValidError:
-        raise BadEmail from None
-
-
 def _checked(value: Any) -> bool:
     return str(value).lower() in {"on", "true", "1", "yes"}
 
@@ -39,9 +22,6 @@ def _checked(value: Any) -> bool:
 # An amount of euros as typed: `12.34` or `12,34`. Our own errors pass through pydantic untouched.
 MoneyField = Annotated[
     Money, PlainValidator(_money), WithJsonSchema({"type": "string", "examples": ["12.34"]})
-]
-EmailField = Annotated[
-    str, PlainValidator(_email), WithJsonSchema({"type": "string", "format": "email"})
 ]
 # A browser leaves an unticked box out: give the field the default False.
 CheckboxField = Annotated[bool, BeforeValidator(_checked)]

@@ -76,6 +76,19 @@ def test_production_refuses_to_start_without_secrets(place: Path) -> None:
     assert not (place / "data").exists()
 
 
+def test_a_broken_price_list_is_said_at_once(place: Path) -> None:
+    prices = place / "prices.json"
+    prices.write_text('{"currency": "EUR",\n "plans": }')
+
+    refused = command("up", "--port", "0", data=place / "data", PRICING_SPECS=str(prices))
+    looked = command("doctor", data=place / "data", PRICING_SPECS=str(prices))
+
+    assert refused.returncode == looked.returncode == 1
+    assert f"{prices}: line 2" in refused.stderr
+    assert f"{prices}: line 2" in looked.stdout
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_killed_flowlink_starts_again_with_all_it_had(place: Path) -> None:
     data = place / "data"
     with running(data) as killed:

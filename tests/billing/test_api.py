@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from flowlink.app import checks
 from flowlink.billing.models import Payment, Resource
 from flowlink.billing.sandbox import Card
-from flowlink.kernel import settings
+from flowlink.kernel import clock, settings
 from tests.billing.makers import Shop, pro_team
 from tests.teams.makers import make_team, team_key
 
@@ -98,6 +98,27 @@ def test_what_cannot_be_bought_is_refused(shop: Shop, body: dict[str, object]) -
     assert shop.session.scalars(select(Payment)).all() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "quantity", "word", "field"),
+    [
+        ("ram", 0, "quantity-out-of-range", "quantity"),
+        ("ram", -1, "quantity-out-of-range", "quantity"),
+        ("ram", 33, "quantity-out-of-range", "quantity"),
+        ("ram", 10**30, "quantity-out-of-range", "quantity"),
+        ("gpu", 1, "unknown-addon", "resource_type"),
+        ("plan", 1, "unknown-addon", "resource_type"),
+    ],
+)
+def test_one_reason_has_one_name(
+    shop: Shop, kind: str, quantity: int, word: str, field: str
+) -> None:
+    answer = shop.buy(kind, quantity)
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == f"urn:flowlink:problem:{word}"
+    assert answer.json()["errors"][0]["field"] == field
+
+
 def test_a_team_cannot_have_more_than_the_maximum(shop: Shop) -> None:
     shop.bought("cpu", 16)
 
@@ -165,11 +186,51 @@ def test_another_teams_add_on_does_not_exist(shop: Shop) -> None:
     assert shop.status(order["resource_id"]) == "active"
 
 
+def test_a_long_list_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowlink.billing.api.PAGE", 2)
+    bought = [shop.buy("ram").json()["resource_id"] for _ in range(5)]
+
+    found, cursor = [], ""
+    for _ in range(3):
+        page = shop.get(f"list?cursor={cursor}")
+        found.append([one["id"] for one in page["resources"]])
+        cursor = page.get("next", "")
+
+    assert [len(ids) for ids in found] == [2, 2, 1]
+    assert [key for ids in found for key in ids] == bought[::-1]
+    assert "next" not in page
+    wrong = shop.client.get(f"{shop.base}/list?cursor=x", headers=shop.headers)
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:flowlink:problem:bad-cursor")
+
+
 def test_calls_are_counted_in_headers(shop: Shop) -> None:
     answer = shop.client.get(f"{shop.base}/limits", headers=shop.headers)
 
     assert int(answer.headers["ratelimit-remaining"]) < int(answer.headers["ratelimit-limit"])
     assert 0 < int(answer.headers["ratelimit-reset"]) <= 60
+
+
+def test_refusals_say_too_how_many_calls_are_left(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlink.billing.deps.PER_MINUTE", 3)
+    moment = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+    refused = [
+        shop.buy("ram", 99),
+        shop.client.post(f"{shop.base}/purchase", json={}, headers=shop.headers),
+        shop.cancel("res_01m7zwssmqfpwreyjrnk393e9x"),
+    ]
+    over = shop.client.get(f"{shop.base}/limits", headers=shop.headers)
+
+    assert [answer.status_code for answer in refused] == [422, 422, 404]
+    assert [answer.headers["ratelimit-remaining"] for answer in refused] == ["2", "1", "0"]
+    assert over.status_code == 429
+    assert over.headers["content-type"] == "application/problem+json"
+    assert over.headers["ratelimit-remaining"] == "0"
+    assert over.headers["ratelimit-limit"] == "3"
+    assert over.headers["ratelimit-reset"] == over.headers["retry-after"]
 
 
 def test_a_declined_card_grants_nothing_and_can_be_followed_by_another(shop: Shop) -> None:
@@ -201,3 +262,20 @@ def test_the_operator_makes_teams(client: TestClient, session: Session) -> None:
     assert made.status_code == 201
     assert made.json()["plan"] == "pro"
     assert (again.status_code, stranger.status_code, odd.status_code) == (409, 401, 422)
+
+
+@pytest.mark.parametrize("email", ["owner@acme.test", "root@localhost", "Zoé@Example.ORG"])
+def test_an_owner_has_any_address_that_can_sign_in(
+    client: TestClient, session: Session, email: str
+) -> None:
+    secret = {"x-admin-secret": settings.current().admin_secret}
+    wish = {"slug": "big", "name": "Big", "owner_email": email}
+
+    made = client.post("/api/admin/teams", json=wish, headers=secret)
+    odd = client.post(
+        "/api/admin/teams", json=wish | {"slug": "odd", "owner_email": "ada@"}, headers=secret
+    )
+
+    assert made.status_code == 201, made.text
+    assert made.json()["owner_email"] == email.lower()
+    assert (odd.status_code, odd.json()["errors"][0]["field"]) == (422, "owner_email")

@@ -21,10 +21,10 @@ from flowlink.billing import (
     refunds,
     renewals,
 )
-from flowlink.billing.models import Payment, Status
+from flowlink.billing.models import Paid, Payment, Status
 from flowlink.billing.sandbox import Card, ChargeClosed, Sandbox
 from flowlink.billing.sandbox_models import SandboxCharge
-from flowlink.kernel import clock
+from flowlink.kernel import clock, jobs
 from flowlink.kernel.money import Money
 from flowlink.teams import service as teams
 from flowlink.teams.ids import TeamId
@@ -110,7 +110,7 @@ def test_renewal_switched_on_again_is_charged_after_all(shop: Life, line: Shaky)
 
 def test_a_deleted_team_is_not_charged_again(shop: Life) -> None:
     order = shop.bought("cpu", card=Card.EXPIRES)
-    first = shop.until(order) - timedelta(hours=6)
+    first = shop.until(order) - timedelta(hours=2)
     renewals.renew_due(now=first)
     delete_team(shop, first)
 
@@ -342,7 +342,7 @@ def test_more_that_came_too_late_cannot_be_paid(shop: Life) -> None:
 def test_a_next_period_that_was_given_back_ends_with_this_one(shop: Life) -> None:
     order = shop.bought("cpu")
     end = shop.until(order)
-    renewals.renew_due(now=end - timedelta(hours=6))
+    renewals.renew_due(now=end - timedelta(hours=2))
     renewal = shop.session.scalars(select(Payment).where(Payment.purpose == "renewal")).one()
     refunds.ask(
         shop.session,
@@ -350,7 +350,7 @@ def test_a_next_period_that_was_given_back_ends_with_this_one(shop: Life) -> Non
         amount=Money.from_cents(200),
         reason="asked too late",
         actor="test",
-        now=end - timedelta(hours=5),
+        now=end - timedelta(hours=1),
     )
     shop.session.flush()
 
@@ -361,3 +361,16 @@ def test_a_next_period_that_was_given_back_ends_with_this_one(shop: Life) -> Non
     assert renewals.renew_due(now=end - timedelta(hours=3)) == (0, 0)
     renewals.expire(now=end)
     assert shop.status(order["resource_id"]) == "expired"
+
+
+def test_the_page_of_a_cancelled_order_closes(shop: Life) -> None:
+    order = shop.buy("cpu").json()
+
+    shop.cancel(order["resource_id"])
+    jobs.run_pending(clock.now())
+
+    assert shop.payment(order).status == Paid.CANCELLED
+    charge = shop.session.get_one(SandboxCharge, order["payment_id"])
+    assert charge.status == "closed"
+    with pytest.raises(ChargeClosed):
+        payday.pay(order["payment_id"], card=Card.GOOD, now=clock.now())

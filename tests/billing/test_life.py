@@ -80,8 +80,8 @@ def test_it_renews_itself_before_its_end(shop: Life) -> None:
     end = shop.until(order)
 
     assert renewals.renew_due(now=end - DAY) == (0, 0)
-    assert renewals.renew_due(now=end - timedelta(hours=6)) == (1, 0)
-    assert renewals.renew_due(now=end - timedelta(hours=5)) == (0, 0)
+    assert renewals.renew_due(now=end - timedelta(hours=2)) == (1, 0)
+    assert renewals.renew_due(now=end - timedelta(hours=1)) == (0, 0)
 
     assert shop.resource(order).status == Status.ACTIVE
     assert shop.until(order) == end + MONTH
@@ -124,7 +124,7 @@ def test_without_renewal_it_expires(shop: Life) -> None:
 def test_a_failed_renewal_has_grace_and_three_more_tries(shop: Life) -> None:
     order = shop.bought("cpu", card=Card.EXPIRES)
     end = shop.until(order)
-    first = end - timedelta(hours=6)
+    first = end - timedelta(hours=2)
 
     assert renewals.renew_due(now=first) == (1, 0)
     assert shop.status(order["resource_id"]) == "past_due"

@@ -1,5 +1,6 @@
 """The pages of a team's money: plain words before each click that costs."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -90,3 +91,26 @@ def test_the_operator_sees_finds_and_exports(client: TestClient, session: Sessio
     assert "acme" in client.get("/admin/payments?format=csv").text
     assert payment.status == "paid"
     assert session.scalars(select(Resource).where(Resource.kind == "ram")).one()
+
+
+def test_earlier_add_ons_page(
+    client: TestClient, session: Session, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = make_team(session, owner)
+    shop = Shop(client, session, team)
+    purchases.give_plan(session, team=team, plan="pro", actor="test", now=clock.now())
+    session.flush()
+    for _ in range(52):
+        bought = purchases.buy_addon(
+            session, team=team, kind="ram", quantity=1, actor="test", now=clock.now()
+        )
+        key = bought.resource.id
+        purchases.cancel(session, team=team, resource_id=key, actor="test", now=clock.now())
+    session.flush()
+    assert len(shop.get("list")["resources"]) == 52
+
+    first = text_of(client, "/teams/acme/addons")
+    found = re.search(r"/teams/acme/addons\?cursor=[^\"]+", first)
+    assert found is not None
+    second = text_of(client, found.group(0))
+    assert [page.count("Cancelled") for page in (first, second)] == [50, 2]

@@ -181,7 +181,7 @@ def pay_renewal(team: Team, resource: Resource, now: datetime) -> ids.PaymentId:
 def test_renewing_twice_at_once_charges_once(team: Team) -> None:
     now = clock.now()
     payday.pay(ids.payment(order(team, now)), card=Card.GOOD, now=now)
-    soon = now + timedelta(days=29, hours=20)
+    soon = now + timedelta(days=29, hours=22)
 
     raised = at_once(*[lambda: renewals.renew_due(now=soon)] * 6)
 
@@ -220,7 +220,7 @@ def test_more_and_a_renewal_do_not_wait_for_each_other(team: Team) -> None:
         now = clock.now()
         payment_id = order(team, now)
         payday.pay(ids.payment(payment_id), card=Card.GOOD, now=now)
-        soon = now + timedelta(days=29, hours=20)
+        soon = now + timedelta(days=29, hours=22)
         with db.read() as session:
             resource_id = session.get_one(Payment, payment_id).resource_id
 

@@ -113,12 +113,13 @@ def test_killed_at_any_step_of_a_purchase(database: str, shop: Till, what: str) 
 
 
 def renewed(payment_id: UUID, shop: Till) -> tuple[str, int, int]:
-    """How its renewal is, how often that was charged, and the grants there are."""
+    """How its renewal is, how often that was charged, and the paid grants there are."""
     with db.read() as session:
         resource = resource_of(session, payment_id)
         mine = Payment.resource_id == resource.id, Payment.purpose == "renewal"
         renewal = session.scalars(select(Payment).where(*mine)).one()
-        grants = session.scalars(select(Grant).where(Grant.resource_id == resource.id)).all()
+        granted = Grant.resource_id == resource.id, Grant.reason == "paid"
+        grants = session.scalars(select(Grant).where(*granted)).all()
     return str(renewal.status), shop.charged(ids.payment(ids.PaymentId(renewal.id))), len(grants)
 
 

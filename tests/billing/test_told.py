@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.app import checks
 from flowlink.billing import charges, ids, payday, purchases, queries, renewals, screens
 from flowlink.billing.sandbox import Card
 from flowlink.kernel import clock
+from flowlink.notify.models import Mail
 from tests.billing.makers import pro_team
 from tests.billing.test_edges import delete_team
 from tests.billing.test_life import DAY, Life
@@ -100,3 +103,54 @@ def test_add_ons_export_with_what_became_of_them(shop: Life) -> None:
     assert lines[0].endswith("add_on,type,quantity,price,currency,status,renews,bought_at,until")
     assert lines[1].startswith(f"{kept['resource_id']},cpu,2,")
     assert ",cancelled," in lines[2]
+
+
+def test_no_page_names_a_later_day_than_the_charge(shop: Life) -> None:
+    order = shop.bought("cpu")
+    end = shop.until(order)
+    [(resource, _)] = queries.next_charges(shop.session, shop.team.id, clock.now())
+    named = resource.next_charge_at
+
+    assert named is not None
+    assert renewals.renew_due(now=named - timedelta(seconds=1)) == (0, 0)
+    assert renewals.renew_due(now=named) == (1, 0)
+    assert timedelta(0) < end - named <= timedelta(hours=3)
+
+
+def test_the_pages_and_the_mail_name_the_day_of_the_charge(
+    shop: Life, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = shop.bought("cpu")
+    night = datetime(2027, 1, 20, 1, 30, tzinfo=UTC)
+    shop.resource(order).expires_at = night
+    shop.session.commit()
+    monkeypatch.setattr(clock, "now", lambda: night - 6 * DAY)
+    html = shop.headers | {"accept": "text/html", "accept-language": "en"}
+    pages = [
+        client.get(f"/teams/{shop.team.slug}/{name}", headers=html).text
+        for name in ("billing", "addons")
+    ]
+    renewals.remind(now=night - 6 * DAY)
+
+    assert all('datetime="2027-01-19' in page for page in pages)
+    mail = shop.session.scalars(select(Mail).order_by(Mail.id.desc()).limit(1)).one()
+    assert mail.context is not None
+    assert mail.context["charged"].startswith("19 ")
+    assert mail.context["until"].startswith("20 ")
+
+
+def test_a_team_is_told_why_a_payment_failed_and_what_waits(
+    shop: Life, client: TestClient, session: Session
+) -> None:
+    declined = shop.bought("cpu", card=Card.DECLINED)
+    waiting = shop.buy("ram").json()
+    shop.payment(waiting).trouble = "the provider does not answer"
+    session.commit()
+    page = client.get(
+        f"/teams/{shop.team.slug}/billing",
+        headers=shop.headers | {"accept": "text/html", "accept-language": "en"},
+    ).text
+
+    assert shop.payment(declined).status == "failed"
+    assert "The card was declined. Nothing was charged." in " ".join(page.split())
+    assert "We do not know yet whether it went through." in page

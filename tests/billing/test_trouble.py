@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowlink.app import checks
-from flowlink.billing import charges, ids, limits, providers, renewals
+from flowlink.billing import charges, ids, limits, providers, purchases, renewals
 from flowlink.billing.models import Payment, Resource
 from flowlink.billing.providers import Away, Order, Seen, Told
 from flowlink.billing.sandbox import Card, Sandbox
-from flowlink.billing.sandbox_models import SandboxCharge
+from flowlink.billing.sandbox_models import SandboxCharge, SandboxPayer
 from flowlink.kernel import clock, jobs
 from tests.billing.makers import Shop, key_of, pro_team
 
@@ -151,6 +151,94 @@ def test_an_end_waits_for_a_provider_that_is_away(shop: Shop, line: Shaky) -> No
     assert shop.status(order["resource_id"]) == "active"
 
 
+def test_nothing_becomes_smaller_while_a_renewal_waits_for_its_provider(
+    shop: Shop, line: Shaky
+) -> None:
+    order = shop.bought("cpu")
+    end = expiry(shop, order["resource_id"])
+    line.broken = {"charge": "before", "state": "before", "close": "before"}
+    renewals.renew_due(now=end - timedelta(hours=1))
+    assert [cpu(shop, end + timedelta(days=days)) for days in (0, 6, 7)] == [5, 5, 4]
+    line.broken = {}
+
+    charges.reconcile(now=end + timedelta(hours=5))
+
+    assert shop.status(order["resource_id"]) == "active"
+    until = expiry(shop, order["resource_id"])
+    assert until == end + timedelta(days=30)
+    assert [cpu(shop, at) for at in (end, until - timedelta(seconds=1), until)] == [5, 5, 4]
+
+
+def test_a_renewal_that_was_cancelled_while_it_waits_ends_on_its_day(
+    shop: Shop, line: Shaky
+) -> None:
+    order = shop.bought("cpu")
+    end = expiry(shop, order["resource_id"])
+    line.broken = {"charge": "before"}
+    renewals.renew_due(now=end - timedelta(hours=1))
+    line.broken = {}
+    shop.cancel(order["resource_id"])
+    assert cpu(shop, end) == 4
+
+    charges.reconcile(now=end - timedelta(minutes=30))
+    renewals.expire(now=end)
+
+    assert shop.status(order["resource_id"]) == "cancelled"
+    assert shop.session.scalars(select(SandboxCharge).where(SandboxCharge.status == "paid")).one()
+
+
+def test_switched_on_again_it_stays_while_it_waits(shop: Shop, line: Shaky) -> None:
+    order = shop.bought("cpu")
+    end = expiry(shop, order["resource_id"])
+    line.broken = {"charge": "before"}
+    renewals.renew_due(now=end - timedelta(hours=1))
+    line.broken = {}
+    shop.cancel(order["resource_id"])
+
+    purchases.set_renewal(
+        shop.session,
+        team=shop.team,
+        resource_id=ids.parse_resource(order["resource_id"]),
+        on=True,
+        actor="test",
+        now=end - timedelta(minutes=50),
+    )
+
+    assert cpu(shop, end) == 5
+    charges.reconcile(now=end - timedelta(minutes=30))
+    assert expiry(shop, order["resource_id"]) == end + timedelta(days=30)
+
+
+def test_nothing_is_charged_when_the_grace_is_over(shop: Shop, line: Shaky) -> None:
+    order = shop.bought("cpu")
+    end = expiry(shop, order["resource_id"])
+    line.broken = {"charge": "before", "state": "before", "close": "before"}
+    renewals.renew_due(now=end - timedelta(hours=1))
+    line.broken = {}
+
+    late = end + timedelta(days=7, minutes=1)
+    charges.reconcile(now=late)
+    renewals.renew_due(now=late)
+    renewals.expire(now=late)
+
+    assert shop.status(order["resource_id"]) == "expired"
+    assert cpu(shop, late) == 4
+    assert shop.session.scalars(select(SandboxCharge).where(SandboxCharge.status == "paid")).one()
+
+
+def test_a_late_third_try_is_not_made(shop: Shop, line: Shaky) -> None:
+    order = shop.bought("cpu", card=Card.EXPIRES)
+    end = expiry(shop, order["resource_id"])
+    line.broken = {"charge": "before", "state": "before"}
+    renewals.renew_due(now=end - timedelta(hours=1))
+    line.broken = {}
+    charges.reconcile(now=end + timedelta(hours=3))
+    assert shop.status(order["resource_id"]) == "past_due"
+    with_good_card(shop)
+
+    assert renewals.renew_due(now=end + timedelta(days=7, hours=4)) == (0, 0)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_money_goes_back_once(shop: Shop, line: Shaky, when: str) -> None:
     order = shop.buy("cpu").json()
@@ -195,3 +283,15 @@ def expiry(shop: Shop, resource_id: str) -> datetime:
     found = shop.session.get_one(Resource, ids.parse_resource(resource_id)).expires_at
     assert found is not None
     return found
+
+
+def cpu(shop: Shop, at: datetime) -> int:
+    shop.session.expire_all()
+    return limits.at(shop.session, shop.team.id, at).total.cpu_cores
+
+
+def with_good_card(shop: Shop) -> None:
+    """The card that failed is replaced at the provider."""
+    [payer] = shop.session.scalars(select(SandboxPayer)).all()
+    payer.card = Card.GOOD.value
+    shop.session.commit()

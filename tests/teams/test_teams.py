@@ -78,6 +78,18 @@ def test_a_bad_name_makes_nothing(
     assert queries.of_user(session, ada.user_id) == []
 
 
+@pytest.mark.parametrize("slug", ["join", "new", "admin"])
+def test_a_word_of_our_own_addresses_is_no_team(
+    client: TestClient, session: Session, slug: str
+) -> None:
+    sign_in(client, make_person(session))
+
+    page = client.post("/teams", data={"name": "Acme", "slug": slug}, headers=HTML)
+
+    assert page.status_code == 400
+    assert "is kept for us" in page.text
+
+
 def test_one_person_owns_so_many_teams_and_no_more(session: Session) -> None:
     ada = make_person(session)
     for number in range(teams.TEAMS_MAX):

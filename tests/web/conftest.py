@@ -23,7 +23,7 @@ from flowlink.kernel.errors import (
     Refused,
 )
 from flowlink.web import errors, middleware, routes, static
-from flowlink.web.forms import CheckboxField, EmailField, Line, MoneyField
+from flowlink.web.forms import CheckboxField, Line, MoneyField
 from flowlink.web.render import see_other
 
 
@@ -36,7 +36,6 @@ class Payment(BaseModel):
     """A form as a page of the product has them."""
 
     amount: MoneyField
-    email: EmailField = "ada@example.org"
     note: Line = ""
     agreed: CheckboxField = False
 
@@ -89,7 +88,7 @@ def accepting(writes: list[str]) -> APIRouter:
     @router.post("/pay")
     def pay(form: Annotated[Payment, Form()]) -> dict[str, object]:
         writes.append("paid")
-        return {"micro": form.amount.micro, "email": form.email, "agreed": form.agreed}
+        return {"micro": form.amount.micro, "note": form.note, "agreed": form.agreed}
 
     @router.post("/api/count")
     def count(body: Body) -> dict[str, int]:

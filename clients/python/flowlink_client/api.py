@@ -51,11 +51,13 @@ class Resources:
             self._call("GET", f"/api/resources/{quote(team_slug, safe='')}/limits"),
         )
 
-    def list_resources(self, team_slug: str) -> models.ResourceList:
-        """All add-ons of the team, the newest first."""
+    def list_resources(self, team_slug: str, *, cursor: str | None = None) -> models.ResourceList:
+        """All add-ons of the team, the newest first; 500 at a time."""
         return cast(
             "models.ResourceList",
-            self._call("GET", f"/api/resources/{quote(team_slug, safe='')}/list"),
+            self._call(
+                "GET", f"/api/resources/{quote(team_slug, safe='')}/list", query={"cursor": cursor}
+            ),
         )
 
     def purchase(

@@ -608,11 +608,7 @@ class ReportRowOut(TypedDict):
     reason: "str | None"
 
 
-class ResourceList(TypedDict):
-    """Every add-on, whatever became of it; totals of those that count now."""
-
-    resources: "list[ResourceOut]"
-    totals: "AddonsOut"
+ResourceList = dict[str, Any]
 
 
 class ResourceOut(TypedDict):

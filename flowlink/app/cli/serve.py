@@ -69,6 +69,7 @@ def worker(arguments: Namespace) -> None:
 
     stop = _asked_to_stop()
     with opening.database(arguments):
+        opening.check_prices()
         queue.work(stop)
 
 
@@ -105,6 +106,7 @@ def _serve(arguments: Namespace, make: Callable[[], Any]) -> None:
         server.listen(arguments.host, port) as listener,
         opening.database(arguments, port=listener.getsockname()[1]),
     ):
+        opening.check_prices()
         serving = server.Server(server.config(make()))
         serving.when_started = lambda: say(f"flowlink listens on {arguments.host}:{port}")
         serving.run(sockets=[listener])
