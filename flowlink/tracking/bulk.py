@@ -12,6 +12,7 @@ from io import StringIO
 
 from sqlalchemy.orm import Session
 
+from flowlink.kernel import clock
 from flowlink.kernel.errors import FlowlinkError, Invalid
 from flowlink.partners.ids import PartnerId
 from flowlink.tracking import domains, names, offers, service, wishes
@@ -238,7 +239,6 @@ def _until(text: str) -> datetime | None:
         if len(text) == len("2026-12-31"):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC)
-        moment = datetime.fromisoformat(text)
+        return clock.in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise BadDate(text=text[:40]) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ from python_multipart import parse_form
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field as FormField
 
+from flowlink.kernel import clock
 from flowlink.kernel.money import MICRO, Money
 from flowlink.tracking.models import AmountUnit, Network, Status
 from flowlink.tracking.networks import CHANGED_AT, CURRENCIES
@@ -170,9 +171,8 @@ def _moment(text: str) -> datetime | None:
     if _SECONDS.fullmatch(text) or _MILLISECONDS.fullmatch(text):
         return datetime.fromtimestamp(int(text[:10]), UTC)
     try:
-        found = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):  # the year 1 of another zone has no moment in ours
+        return clock.in_utc(datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text)))
+    except ValueError:
         raise Unreadable(f"unreadable_{CHANGED_AT}") from None
 
 

@@ -7,10 +7,11 @@ a network's API, its events take the way of every postback: `postbacks.process`.
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 from typing import Protocol
 
+from flowlink.kernel import clock
 from flowlink.kernel.errors import Invalid
 from flowlink.tracking.networks import FIELDS
 
@@ -163,7 +164,10 @@ def _moment(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = _by_format(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    try:
+        return clock.in_utc(found)
+    except ValueError:
+        raise BadRow("unreadable_date") from None
 
 
 def _by_format(text: str) -> datetime:

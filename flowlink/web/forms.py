@@ -1,10 +1,19 @@
 """Fields of forms: what a person typed, as what it means."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import BeforeValidator, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
+from flowlink.kernel import clock
 from flowlink.kernel.errors import Invalid
 from flowlink.kernel.money import BadAmount, Money
 
@@ -32,6 +41,10 @@ def _email(value: Any) -> str:
         raise BadEmail from None
 
 
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else clock.in_utc(moment)
+
+
 def _checked(value: Any) -> bool:
     return str(value).lower() in {"on", "true", "1", "yes"}
 
@@ -42,6 +55,12 @@ MoneyField = Annotated[
 ]
 EmailField = Annotated[
     str, PlainValidator(_email), WithJsonSchema({"type": "string", "format": "email"})
+]
+# A moment that a program says, with its zone; kept in UTC.
+MomentField = Annotated[AwareDatetime, AfterValidator(clock.in_utc)]
+# A moment in UTC as a browser's field sends it; an empty field says nothing.
+TypedMoment = Annotated[
+    datetime | None, BeforeValidator(lambda typed: typed or None), AfterValidator(_in_utc)
 ]
 # A browser leaves an unticked box out: give the field the default False.
 CheckboxField = Annotated[bool, BeforeValidator(_checked)]

@@ -86,6 +86,7 @@ def test_each_row_says_what_is_wrong_with_it_and_stops_no_other(
         ";http://testserver/c;nothing;;\n"
         ";http://testserver/c;;;2020-01-01\n"
         ";http://testserver/c;;;soon\n"
+        ";http://testserver/c;;;9999-12-31T23:00:00-14:00\n"
         ";http://testserver/c;;!;\n"
         ";;;;\n"
         ";http://testserver/c;;;\n"
@@ -107,10 +108,11 @@ def test_each_row_says_what_is_wrong_with_it_and_stops_no_other(
         "UnknownOffer",
         "BadExpiry",
         "BadDate",
+        "BadDate",
         "BadTag",
         "",
     ]
-    assert [one.row.line for one in made] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
+    assert [one.row.line for one in made] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]
     assert rows(session, "SELECT count(*) FROM tracking_link") == [(4,)]
 
 

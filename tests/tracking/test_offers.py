@@ -217,6 +217,7 @@ def test_a_cpc_offer_can_become_one_that_shares(
         ("/summer", {"cap_total": "-1"}, 422),
         ("/summer", {"starts_at": "2026-12-02T00:00Z", "ends_at": "2026-12-01T00:00Z"}, 422),
         ("/summer", {"starts_at": "2026-12-02T00:00:00"}, 422),
+        ("/summer", {"ends_at": "9999-12-31T23:59:59-14:00"}, 422),
         ("/summer", {"name": "other"}, 422),
         ("/nothing", {"cpc": "0.10"}, 404),
     ],

@@ -82,6 +82,8 @@ def test_the_same_wish_for_a_name_gives_the_same_link(
         {"destination": "http://evil.example\\@testserver/"},
         {"destination": "{base_url}.evil.example/"},
         {"destination": "nowhere"},
+        {"expires_at": "9999-12-31T23:59:59-14:00"},
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
         {"nonsense": 1},
         {"slug": 5},
         [],
