@@ -259,9 +259,12 @@ def checked_statuses(given: Mapping[str, str]) -> dict[str, str]:
     words = {} if given else dict(STATUSES)
     for left, right in given.items():
         word, meaning = (left, right) if right in ours else (right, left)
-        if meaning not in ours or not 0 < len(word) <= _LONGEST_WORD or "\x00" in word:
+        plain = word.strip().lower()
+        if meaning not in ours or not 0 < len(plain) <= _LONGEST_WORD or "\x00" in plain:
             raise BadStatusWord(name=word)
-        words[word.strip().lower()] = meaning
+        if words.get(plain, meaning) != meaning:
+            raise BadStatusWord(name=word)
+        words[plain] = meaning
     return {status: status for status in ours} | words
 
 

@@ -240,6 +240,8 @@ def test_an_operator_adds_a_network_and_an_offer(session: Session, client: TestC
         {"name": "acme", "fields": {"what": "ever"}},
         {"name": "acme", "fields": {"amount": "subid"}},
         {"name": "acme", "statuses": {"ok": "maybe"}},
+        {"name": "acme", "statuses": {" ": "approved"}},
+        {"name": "acme", "statuses": {"Paid": "approved", "paid": "rejected"}},
         {"name": "acme", "addresses": ["not an address"]},
         {"name": "acme", "currency": "USD"},
         {"name": "acme", "key": "short"},
