@@ -34,8 +34,11 @@ def _amount(value: Any) -> Money:
         value = value.get("amount")
     if value is None or isinstance(value, bool | dict | list):
         raise BadAmount
+    text = str(value).strip().replace(",", ".")
+    if not text.isascii() or "_" in text:  # Python would read both
+        raise BadAmount
     try:
-        number = Decimal(str(value).strip().replace(",", "."))
+        number = Decimal(text)
     except InvalidOperation:
         raise BadAmount from None
     return Money.exact(number)
