@@ -96,13 +96,13 @@ def rebuild_clicks(arguments: Namespace) -> int:
 
     Exit code 1 when something differed and was only looked at.
     """
-    now = clock.now()
     since = _day(arguments.since).date() if arguments.since else None
-    until = _day(arguments.until).date() if arguments.until else now.astimezone(UTC).date()
+    until = _day(arguments.until).date() if arguments.until else None
     found: list[recount.Difference] = []
     with opening.database(arguments):
+        now = clock.now()
         with db.read() as session:
-            days = recount.days(session, since=since, until=until)
+            days = recount.days(session, since=since, until=until or now.date())
         for day in days:
             found += _recounted(day, check=arguments.check, now=now)
     for one in found:
@@ -121,12 +121,11 @@ def import_links(arguments: Namespace) -> int:
         raise Failed(f"{arguments.file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Failed(f"{arguments.file} is not text in UTF-8") from None
-    now = clock.now()
     handle = bulk.preview if arguments.dry_run else bulk.create
     with opening.database(arguments), db.write() as session:
         partner = _partner(session, arguments.partner)
         rows = importers.read(text, form=Format(arguments.format), domain=arguments.domain)
-        outcomes = handle(session, partner_id=partner, rows=rows, now=now)
+        outcomes = handle(session, partner_id=partner, rows=rows, now=clock.now())
     for one in outcomes:
         if one.error is not None:
             note(f"line {one.row.line}: {one.error}")
