@@ -285,7 +285,7 @@ def _preview(found: Preview) -> PreviewOut:
         network=found.network.name if found.network else None,
         fields=found.fields,
         status=claim.status.value if claim else None,
-        amount=f"{claim.amount.decimal():f}" if claim and claim.amount else None,
+        amount=f"{claim.amount.decimal():f}" if claim and claim.amount is not None else None,
         link=ids.public("lnk", owner.link_id) if owner else None,
         conversion_id=ids.public(CONVERSION, conversion.id) if conversion else None,
     )

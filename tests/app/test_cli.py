@@ -163,6 +163,27 @@ def test_a_tried_postback_moves_nothing(shell: Shell, product: Product) -> None:
     assert [done.stdout.splitlines()[0] for done in tried] == ["result: orphan"] * 2
 
 
+def test_a_tried_postback_says_whose_it_would_be(shell: Shell, product: Product) -> None:
+    key = shell("admin", "api-key", "--partner", "cli@example.org", data=product.data)
+    headers = {"authorization": f"Bearer {key.stdout.strip()}"}
+    link = httpx2.post(f"{product.url}/api/partner/links", headers=headers, json={}).json()
+    subid = httpx2.get(link["url"]).headers["location"].rpartition("=")[2]
+
+    done = shell(
+        "postback", "test", "direct", f"subid={subid}", "amount=0", "txn_id=7", data=product.data
+    )
+
+    said = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert said.pop("partner").startswith("par_")
+    assert said == {
+        "result": "ok",
+        "status": "approved",
+        "amount": "0.00 EUR",
+        "transaction": "7",
+        "link": link["id"],
+    }
+
+
 def test_jobs_are_listed_and_run_for_any_time(shell: Shell, product: Product) -> None:
     ran = shell("jobs", "run", "reserve_release", "--at", "2026-11-21T03:00:00Z", data=product.data)
     listed = shell("jobs", "list", data=product.data)
