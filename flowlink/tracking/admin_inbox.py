@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flowlink.identity.deps import Operator
 from flowlink.kernel import clock, ids
 from flowlink.tracking import (
+    claims,
     network_changes,
     networks,
     postbacks,
@@ -111,7 +112,7 @@ class WordIn(BaseModel):
 
 
 class TryIn(BaseModel):
-    """A query as a network would send it, with its `network` and `key`."""
+    """A query as a network would send it, with its `network` and `key`; or its whole address."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -225,7 +226,8 @@ def create_from_preset(session: Db, actor: Operator, body: FromPreset) -> Networ
 @router.post("/postbacks/preview")
 def try_postback(session: Db, _: Operator, body: TryIn) -> PreviewOut:
     """What a postback would do, without doing it."""
-    request = PostbackIn(method="GET", query=body.query, address=body.address)
+    query = claims.query_in(body.query)
+    request = PostbackIn(method="GET", query=query, address=body.address)
     return _preview(postbacks.preview(session, request=request, now=clock.now()))
 
 

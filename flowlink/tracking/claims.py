@@ -61,6 +61,12 @@ class Claim:
     changed_at: datetime | None = None
 
 
+def query_in(address: str) -> str:
+    """What follows the question mark of an address; a query that stands alone is all of it."""
+    before, mark, after = address.strip().partition("?")
+    return after if mark and "=" not in before else address.strip()
+
+
 def fields_of(query: str, content_type: str, body: bytes) -> dict[str, list[str]]:
     """All fields of a request by name, from its query and its form or JSON body."""
     found: dict[str, list[str]] = {}

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis, strategies as
 from sqlalchemy.orm import Session
 
 from flowlink.tracking import (
+    claims,
     networks,
     postbacks,
 )
@@ -23,6 +24,20 @@ from tests.tracking.makers import (
     postback,
     rows,
 )
+
+
+@pytest.mark.parametrize(
+    ("pasted", "query"),
+    [
+        ("a=1&b=2", "a=1&b=2"),
+        (" https://links.example/aff/postback?a=1 ", "a=1"),
+        ("?a=1", "a=1"),
+        ("a=1?b&c=2", "a=1?b&c=2"),
+        ("", ""),
+    ],
+)
+def test_a_query_is_found_in_what_is_pasted(pasted: str, query: str) -> None:
+    assert claims.query_in(pasted) == query
 
 
 @pytest.mark.parametrize(
