@@ -25,11 +25,13 @@ from flowlink.web.sessions import Db
 
 router = APIRouter(prefix="/api/admin")
 
+_MAY_BE_NOTHING = ("default_status", "currency")
+
 Word = Annotated[str, Field(max_length=64)]
 
 
 class NetworkChange(BaseModel):
-    """What is to change; what is left out stays."""
+    """What is to change; what is left out stays. `null` takes away a default status or a currency."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -158,7 +160,11 @@ class ReplayedOut(BaseModel):
 def change_network(session: Db, actor: Operator, name: str, body: NetworkChange) -> NetworkState:
     """Change a network's map. Postbacks that wait can then be replayed."""
     network = networks.named(session, name)
-    given = body.model_dump(exclude_unset=True)
+    given = {
+        field: value
+        for field, value in body.model_dump(exclude_unset=True).items()
+        if value is not None or field in _MAY_BE_NOTHING
+    }
     current = network_changes.map_of(network)
     merged = {field: getattr(current, field) for field in NetworkMap.__dataclass_fields__}
     changed = network_changes.change(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from urllib.parse import quote_plus
 
 from sqlalchemy import func, or_, select
@@ -50,6 +50,7 @@ STATUSES: Mapping[str, str] = {status.value: status.value for status in Status} 
 }
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _LONGEST_WORD = 64
+_MAPPED_BITS = 96  # of an IPv6 address that stands for an IPv4 one
 _OURS = {"network", "key"}
 _SHORTEST_KEY, _LONGEST_KEY = 16, 200
 _LOOKBACK_DAYS = 90
@@ -275,7 +276,15 @@ def checked_currency(code: str | None) -> str | None:
 
 
 def checked_address(text: str) -> str:
+    """An address or network in the one form in which it is kept.
+
+    :raises BadAddress:
+    """
     try:
-        return str(ip_network(text.strip(), strict=False))
+        found = ip_network(text.strip(), strict=False)
     except ValueError:
         raise BadAddress(name=text) from None
+    plain = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if plain is not None and found.prefixlen >= _MAPPED_BITS:
+        return str(ip_network((plain, found.prefixlen - _MAPPED_BITS)))
+    return str(found)

@@ -161,12 +161,22 @@ def test_a_network_speaks_in_its_own_words(
 
 
 @pytest.mark.parametrize(
-    ("address", "result"), [("198.51.100.7", "ok"), ("198.51.101.7", "rejected"), ("x", "rejected")]
+    ("address", "result"),
+    [
+        ("198.51.100.7", "ok"),
+        ("::ffff:198.51.100.7", "ok"),
+        ("203.0.113.9", "ok"),
+        ("2001:db8:0:1::2", "ok"),
+        ("198.51.101.7", "rejected"),
+        ("2001:db8:1::1", "rejected"),
+        ("x", "rejected"),
+    ],
 )
 def test_a_network_may_only_call_from_its_addresses(
     session: Session, shop: Shop, click: str, now: datetime, address: str, result: str
 ) -> None:
-    sender = network_of(session, now, addresses=["198.51.100.0/24"])
+    addresses = ["198.51.100.0/24", "::ffff:203.0.113.9", "2001:DB8::/48"]
+    sender = network_of(session, now, addresses=addresses)
     query = f"{sender}&subid={click}&amount=5"
 
     answer = postbacks.receive(session, request=PostbackIn("GET", query, address=address), now=now)
