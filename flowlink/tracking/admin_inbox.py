@@ -31,7 +31,7 @@ Word = Annotated[str, Field(max_length=64)]
 
 
 class NetworkChange(BaseModel):
-    """What is to change; what is left out stays. `null` takes away a default status or a currency."""
+    """What is to change; what is left out stays. `null` takes a default status or currency away."""
 
     model_config = ConfigDict(extra="forbid")
 
