@@ -140,7 +140,7 @@ def show_link(session: Db, partner_id: CurrentPartner, name: str) -> LinkDetail:
 
 @router.patch("/links/{name}")
 def change_link(session: Db, partner_id: CurrentPartner, name: str, body: LinkPatch) -> LinkDetail:
-    """Change a link. It counts from the moment of this answer."""
+    """Change a link. Every edge knows within a second."""
     now = clock.now()
     key = LinkId(ids.parse(LINK, name))
     line = link_lists.line(session, link_id=key, partner_id=partner_id, now=now)

@@ -222,6 +222,7 @@ def test_inner_addresses_are_told_apart(address: str) -> None:
         "http://0x7f000001/",
         "http://[::1]/",
         "http://localhost:8000/",
+        "http://LOCALHOST./",
         "http://db.internal/",
         "https://user:pass@example.org/",
         "https://{status}.example.org/",
