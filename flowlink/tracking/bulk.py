@@ -101,9 +101,9 @@ def table(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     :raises NotATable: :raises TooManyRows: :raises NoRows:
     """
     plain = text.removeprefix("\ufeff").strip()
-    first = plain.partition("\n")[0]
+    first = next(iter(plain.splitlines()), "")
     delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(StringIO(plain), delimiter=delimiter)
+    reader = csv.reader(StringIO(plain, newline=None), delimiter=delimiter)
     try:
         rows = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error:

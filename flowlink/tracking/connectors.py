@@ -13,6 +13,7 @@ from typing import Protocol
 
 from flowlink.kernel import clock
 from flowlink.kernel.errors import Invalid
+from flowlink.tracking import table_text
 from flowlink.tracking.networks import FIELDS
 
 HAPPENED_AT = "happened_at"
@@ -98,9 +99,9 @@ def read_csv(content: bytes) -> tuple[list[str], list[list[str]]]:
 
     :raises UnreadableReport: :raises TooManyRows:
     """
-    text = _decoded(content)
+    text = (table_text.decoded(content) or "").replace("\x00", "")
     try:
-        found = list(csv.reader(StringIO(text), delimiter=_delimiter(text)))
+        found = list(csv.reader(StringIO(text, newline=None), delimiter=_delimiter(text)))
     except csv.Error:
         raise UnreadableReport from None
     lines = [line for line in found if any(cell.strip() for cell in line)]
@@ -132,15 +133,6 @@ def check_columns(columns: Mapping[str, int], *, width: int) -> dict[str, int]:
     if not known or not unique or not {"subid", "txn_id"} & columns.keys():
         raise BadColumns
     return dict(columns)
-
-
-def _decoded(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding).replace("\x00", "")
-        except UnicodeDecodeError:
-            continue
-    raise UnreadableReport
 
 
 def _delimiter(text: str) -> str:

@@ -156,7 +156,7 @@ def named(session: Session, name: str) -> Network:
     wanted = func.lower(Network.name) == name.lower()
     if name.startswith(f"{NETWORK}_"):
         wanted = Network.id == ids.parse(NETWORK, name)
-    network = session.scalar(select(Network).where(wanted))
+    network = None if "\x00" in name else session.scalar(select(Network).where(wanted))
     if network is None:
         raise UnknownNetwork
     return network

@@ -165,10 +165,13 @@ def test_programs_change_an_endpoint_and_its_secret(client: TestClient, session:
     off = client.patch(own, json={"active": False}).json()
     asleep = client.post(f"{own}/test")
     on = client.patch(own, json={"active": True, "events": ["hold.lifted", "hold.placed"]}).json()
-    refused = [
-        client.patch(own, json=body).status_code
-        for body in ({"url": "http://10.0.0.1/"}, {"events": []}, {"method": "GET"}, {"url": ""})
+    bad: list[object] = [
+        {"url": "http://10.0.0.1/"},
+        {"url": ""},
+        {"events": []},
+        {"method": "GET"},
     ]
+    refused = [client.patch(own, json=body).status_code for body in bad]
 
     assert (renewed["id"], renewed["secret"] != made["secret"]) == (made["id"], True)
     assert (off["state"], off["events"], off["url"]) == ("paused", ["hold.placed"], URL)

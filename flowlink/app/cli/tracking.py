@@ -22,6 +22,7 @@ from flowlink.tracking import (
     presets,
     recount,
     shipping,
+    table_text,
     wiring,
 )
 from flowlink.tracking.ids import CONVERSION, LINK
@@ -114,11 +115,11 @@ def rebuild_clicks(arguments: Namespace) -> int:
 def import_links(arguments: Namespace) -> int:
     """Make the links of another shortener's CSV file; exit code 1 when rows were left out."""
     try:
-        text = arguments.file.read_text(encoding="utf-8-sig")
+        text = table_text.decoded(arguments.file.read_bytes())
     except OSError as error:
         raise Failed(f"{arguments.file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Failed(f"{arguments.file} is not text in UTF-8") from None
+    if text is None:
+        raise Failed(f"{arguments.file} is not text")
     handle = bulk.preview if arguments.dry_run else bulk.create
     with opening.database(arguments), db.write() as session:
         partner = _partner(session, arguments.partner)
