@@ -267,6 +267,9 @@ def _simulated(
 ) -> tuple[Terms, Simulation]:
     offer = offers.named(session, name)
     terms = offers.terms_of(offer)
+    budget = _amount(form.budget)
+    if budget is not None and budget.micro < 0:
+        raise offers.BadBudget
     if form.mode is not None:
         amounts = _amounts(form)
         if form.mode is Mode.REVSHARE:
@@ -280,7 +283,7 @@ def _simulated(
         period=form.period,
         policy=policy,
         now=clock.now(),
-        budget=_amount(form.budget),
+        budget=budget,
     )
     return terms, found
 
