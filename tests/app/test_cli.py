@@ -221,14 +221,25 @@ def test_the_doctor_names_a_job_that_fails_before_its_retries_are_over(
     with psycopg.connect(db.conninfo(url), autocommit=True) as connection:
         kept = connection.execute(
             "INSERT INTO kernel_job_run (name, as_of, started_at, ended_at, ok, result)"
-            " VALUES ('papers_issue', now(), now(), now(), false, 'PapersFailed: 1 failed')"
+            " VALUES ('seldom_run', now(), now(), now(), false, 'PapersFailed: 1 failed')"
             " RETURNING id"
         ).fetchone()
         done = shell("doctor", data=product.data)
         connection.execute("DELETE FROM kernel_job_run WHERE id = %s", kept)
 
     assert done.returncode == 1
-    assert "papers_issue fails: PapersFailed: 1 failed" in done.stdout
+    assert "seldom_run fails: PapersFailed: 1 failed" in done.stdout
+
+
+def test_the_doctor_names_a_file_of_countries_that_cannot_be_read(
+    product: Product, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOIP_DB", "/nowhere/countries.mmdb")
+
+    done = shell("doctor", data=product.data)
+
+    assert done.returncode == 1
+    assert "GEOIP_DB /nowhere/countries.mmdb cannot be read" in done.stdout
 
 
 def test_clicks_are_exported(shell: Shell, product: Product, place: Path) -> None:
