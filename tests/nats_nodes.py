@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.factories import free_port
@@ -59,14 +60,18 @@ class Node:
         said = (self.place / "log").read_text(errors="replace")
         return said[said.find("panic") :][:2000] if "panic" in said else said[-2000:]
 
-    def healthy(self, *, streams: bool = True) -> bool:
-        """Whether the server is up; with its streams, or whatever they still catch up on."""
+    def ailment(self, *, streams: bool = True) -> str:
+        """What keeps the server from being up, or nothing; with its streams, or whatever they
+        still catch up on.
+        """
         question = "healthz" if streams else "healthz?js-server-only=true"
         try:
-            with urlopen(f"http://127.0.0.1:{self.watch_port}/{question}", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+            with urlopen(f"http://127.0.0.1:{self.watch_port}/{question}", timeout=1):
+                return ""
+        except HTTPError as refusal:
+            return refusal.read().decode(errors="replace")
+        except OSError as error:
+            return str(error)
 
     def _end(self, sign: signal.Signals) -> None:
         if self.process is not None:
@@ -102,11 +107,14 @@ class Nodes:
     def wait(self, *, streams: bool = True) -> None:
         """Until all that run say that they are well."""
         until = time.monotonic() + LONG_S
-        while not all(
-            node.healthy(streams=streams) for node in self.each if node.process is not None
-        ):
-            assert time.monotonic() < until, "NATS does not get ready"
+        while ill := self._ill(streams=streams):
+            assert time.monotonic() < until, f"NATS does not get ready: {ill}"
             time.sleep(0.05)
+
+    def _ill(self, *, streams: bool) -> dict[str, str]:
+        running = [node for node in self.each if node.process is not None]
+        each = {node.name: node.ailment(streams=streams) for node in running}
+        return {name: ailment for name, ailment in each.items() if ailment}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from flowlink.billing import pricing, standing, stripe_api
 from flowlink.billing.providers import Away
 from flowlink.kernel import clock, db, jobs, migrate, settings
 from flowlink.kernel.postgres_programs import PostgresError
-from flowlink.tracking import journal_health, link_snapshot, shipping, wiring
+from flowlink.tracking import countries, journal_health, link_snapshot, shipping, wiring
 
 _FREE_MB_MIN = 1024
 _LINKS_LATE = timedelta(minutes=5)
@@ -45,6 +45,7 @@ def examine(arguments: Namespace) -> list[Finding]:
         data = opening.configure(arguments)
         found += _machine(data)
         found += _secrets(data)
+        found += _countries()
         found += _links()
         found += _nats()
         if not opening.has_database(data, settings.current()):
@@ -74,6 +75,13 @@ def _machine(data: Path) -> Iterator[Finding]:
     yield Finding(
         well=bool(transport) or not settings.current().in_production, text=f"mails {where}"
     )
+
+
+def _countries() -> Iterator[Finding]:
+    if settings.current().geoip_db:
+        well = countries.available()
+        said = "is read" if well else "cannot be read: the country of every click is unknown"
+        yield Finding(well=well, text=f"GEOIP_DB {settings.current().geoip_db} {said}")
 
 
 def _secrets(data: Path) -> Iterator[Finding]:

@@ -50,6 +50,14 @@ def network_of(ip: str) -> str:
     return str(address or ip)
 
 
+def is_within(ip: str, networks: Sequence[str]) -> bool:
+    """Whether it is one of these addresses or networks; what is no address is in none.
+
+    An IPv4 address is the same when a listener for both kinds writes it as `::ffff:192.0.2.1`.
+    """
+    return _within(ip, [ip_network(item, strict=False) for item in networks])
+
+
 def device(user_agent: str) -> str:
     """A browser's name as its owner knows it: `Firefox, Linux`."""
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")

@@ -1,6 +1,5 @@
 """Console pages about what is agreed: groups, overrides of one partner, and of an offer."""
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
@@ -20,14 +19,13 @@ from flowlink.risk import scales
 from flowlink.tracking import marks, offers
 from flowlink.tracking.ids import LINK
 from flowlink.web import csv, lists
-from flowlink.web.forms import CheckboxField, Line, Paragraph
+from flowlink.web.forms import CheckboxField, Line, Paragraph, TypedMoment
 from flowlink.web.lists import CSV_SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
 router = APIRouter()
 
-OptionalMoment = Annotated[datetime | None, BeforeValidator(lambda typed: typed or None)]
 OptionalNumber = Annotated[int | None, BeforeValidator(lambda typed: typed or None)]
 OfferName = Annotated[str, Query(max_length=100)]
 DEAL_HEADER = ["deal", "offer", "version", "state", "in_force_at", "until_at", "ended"]
@@ -76,8 +74,8 @@ class DealForm(BaseModel):
     months: Line = ""
     tiers: Paragraph = ""
     marginal: CheckboxField = False
-    from_at: OptionalMoment = None
-    until_at: OptionalMoment = None
+    from_at: TypedMoment = None
+    until_at: TypedMoment = None
     reason: Line = ""
 
 
@@ -261,8 +259,8 @@ def agree(session: Db, actor: Operator, form: Annotated[DealForm, Form()]) -> Re
         reason=form.reason,
         actor=actor.label,
         now=clock.now(),
-        from_at=_utc(form.from_at),
-        until_at=_utc(form.until_at),
+        from_at=form.from_at,
+        until_at=form.until_at,
         ip=actor.ip,
     )
     return see_other(_back(form))
@@ -346,12 +344,6 @@ def _count(typed: str) -> int | None:
     if not typed.isdecimal() or len(typed) > 6:
         raise deals.BadDeal
     return int(typed)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
 
 
 def _cells(line: DealLine) -> tuple[object, ...]:

@@ -2,11 +2,10 @@
 
 import secrets
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator
 from flowlink.insights import inbox, offers as shown, simulator, statement
@@ -22,14 +21,13 @@ from flowlink.tracking.ids import OFFER, OfferId
 from flowlink.tracking.models import Mode
 from flowlink.tracking.offers import OfferIn, Terms
 from flowlink.web import csv, lists
-from flowlink.web.forms import CheckboxField, Line
+from flowlink.web.forms import CheckboxField, Line, TypedMoment
 from flowlink.web.lists import CSV_SIZE, SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
 router = APIRouter()
 
-OptionalMoment = Annotated[datetime | None, BeforeValidator(lambda typed: typed or None)]
 Destination = Annotated[str, Form(max_length=2000)]
 
 
@@ -43,8 +41,8 @@ class TermsForm(BaseModel):
     cap_daily: Line = ""
     cap_partner_daily: Line = ""
     cap_total: Line = ""
-    starts_at: OptionalMoment = None
-    ends_at: OptionalMoment = None
+    starts_at: TypedMoment = None
+    ends_at: TypedMoment = None
     allowed_hosts: Annotated[str, Form(max_length=2000)] = ""
 
 
@@ -269,6 +267,9 @@ def _simulated(
 ) -> tuple[Terms, Simulation]:
     offer = offers.named(session, name)
     terms = offers.terms_of(offer)
+    budget = _amount(form.budget)
+    if budget is not None and budget.micro < 0:
+        raise offers.BadBudget
     if form.mode is not None:
         amounts = _amounts(form)
         if form.mode is Mode.REVSHARE:
@@ -282,7 +283,7 @@ def _simulated(
         period=form.period,
         policy=policy,
         now=clock.now(),
-        budget=_amount(form.budget),
+        budget=budget,
     )
     return terms, found
 
@@ -319,8 +320,8 @@ def _typed(form: TermsForm) -> dict[str, Any]:
     return _amounts(form) | {
         "mode": form.mode,
         "destination": form.destination,
-        "starts_at": _utc(form.starts_at),
-        "ends_at": _utc(form.ends_at),
+        "starts_at": form.starts_at,
+        "ends_at": form.ends_at,
         "allowed_hosts": tuple(form.allowed_hosts.split()),
     }
 
@@ -337,12 +338,6 @@ def _amounts(form: TermsForm | SimulatorForm) -> dict[str, Any]:
 
 def _amount(typed: str) -> Money | None:
     return offers.price(typed) if typed else None
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
 
 
 def _bps(percent: str) -> int:

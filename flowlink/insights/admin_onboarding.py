@@ -1,10 +1,9 @@
 """Console page about how partners come: the terms they accept, and what they are asked."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from flowlink.identity.deps import Operator
 from flowlink.kernel import clock, ids
@@ -12,7 +11,7 @@ from flowlink.partners import onboarding
 from flowlink.partners.ids import QUESTION
 from flowlink.payouts.deps import CurrentPolicy
 from flowlink.web import csv
-from flowlink.web.forms import CheckboxField, Line
+from flowlink.web.forms import CheckboxField, Line, TypedMoment
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -20,7 +19,6 @@ router = APIRouter()
 
 BACK = "/admin/onboarding"
 Body = Annotated[str, Form(max_length=50_000)]
-OptionalMoment = Annotated[datetime | None, BeforeValidator(lambda typed: typed or None)]
 
 
 class TermsForm(BaseModel):
@@ -29,7 +27,7 @@ class TermsForm(BaseModel):
     body_en: Body = ""
     changes_fr: Body = ""
     changes_en: Body = ""
-    from_at: OptionalMoment = None
+    from_at: TypedMoment = None
 
 
 class QuestionForm(BaseModel):
@@ -77,9 +75,6 @@ def questions_csv(session: Db) -> Response:
 @router.post("/admin/onboarding/terms")
 def publish_terms(session: Db, actor: Operator, form: Annotated[TermsForm, Form()]) -> Response:
     """From then on everybody has to accept them before they make another link."""
-    from_at = form.from_at
-    if from_at is not None and from_at.tzinfo is None:
-        from_at = from_at.replace(tzinfo=UTC)
     onboarding.publish(
         session,
         version=form.version,
@@ -87,7 +82,7 @@ def publish_terms(session: Db, actor: Operator, form: Annotated[TermsForm, Form(
         body_en=form.body_en,
         changes_fr=form.changes_fr,
         changes_en=form.changes_en,
-        from_at=from_at,
+        from_at=form.from_at,
         actor=actor.label,
         now=clock.now(),
         ip=actor.ip,

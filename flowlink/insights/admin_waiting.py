@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from flowlink.identity.deps import Operator
 from flowlink.insights import inbox, quarantine
 from flowlink.kernel import clock, ids
-from flowlink.tracking import network_changes, networks, postbacks, replays
+from flowlink.tracking import claims, network_changes, networks, postbacks, replays
 from flowlink.tracking.ids import POSTBACK, NetworkId, PostbackId
 from flowlink.tracking.models import Status
 from flowlink.tracking.postbacks import PostbackIn
@@ -94,7 +94,7 @@ def try_postback(
         found = networks.named(session, network)
         tried = PostbackIn(
             method="GET",
-            query=networks.signed_query(found, query.partition("?")[2] or query),
+            query=networks.signed_query(found, claims.query_in(query)),
             address=address or networks.some_address(found),
         )
         shown = postbacks.preview(session, request=tried, now=clock.now())

@@ -41,6 +41,16 @@ class EndpointIn(BaseModel):
     method: str = Field(default="POST", max_length=4)
 
 
+class EndpointPatch(BaseModel):
+    """What to change; what is left out stays. Switched on again it starts with a clean slate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(default=None, max_length=1000)
+    events: list[Event] | None = Field(default=None, max_length=20)
+    active: bool | None = None
+
+
 class EndpointOut(BaseModel):
     id: str
     url: str
@@ -229,6 +239,33 @@ def list_endpoints(session: Db, partner_id: CurrentPartner) -> EndpointList:
 def create_endpoint(session: Db, partner_id: CurrentPartner, body: EndpointIn) -> NewEndpointOut:
     """Add an endpoint. POST takes JSON; GET fills `{event}`, `{status}`, … into its address."""
     made = _add(session, partner_id, body.url, body.events, body.method)
+    return NewEndpointOut(**_out(made).model_dump(), secret=webhooks.secret_of(made))
+
+
+@router.patch("/api/partner/webhooks/{endpoint_id}")
+def patch_endpoint(
+    session: Db, partner_id: CurrentPartner, endpoint_id: str, body: EndpointPatch
+) -> EndpointOut:
+    """Change an endpoint, or switch it on or off. What is queued goes to the new address."""
+    key = _key(endpoint_id)
+    endpoint = outgoing.endpoint(session, partner_id, key)
+    webhooks.change(
+        session,
+        owner_id=partner_id,
+        endpoint_id=key,
+        url=endpoint.url if body.url is None else body.url,
+        chosen=endpoint.events if body.events is None else body.events,
+        offered=outgoing.EVENTS,
+    )
+    if body.active is not None:
+        webhooks.set_active(session, owner_id=partner_id, endpoint_id=key, active=body.active)
+    return _out(endpoint)
+
+
+@router.post("/api/partner/webhooks/{endpoint_id}/secret")
+def change_secret(session: Db, partner_id: CurrentPartner, endpoint_id: str) -> NewEndpointOut:
+    """Sign with a new secret from now on, repeats of earlier events too."""
+    made = webhooks.new_secret(session, owner_id=partner_id, endpoint_id=_key(endpoint_id))
     return NewEndpointOut(**_out(made).model_dump(), secret=webhooks.secret_of(made))
 
 

@@ -3,8 +3,10 @@
 import secrets
 from collections.abc import Callable
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -123,7 +125,24 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _share(cls, value: object) -> object:
-        return _read(parse_share, value)
+        try:
+            return _read(parse_share, value)
+        except ValueError:
+            raise ValueError("a share lies between 0 and 1, such as 0.30") from None
+
+    @field_validator("payout_min_eur", "payout_approval_threshold_eur", "default_epc_eur")
+    @classmethod
+    def _not_negative(cls, value: Money) -> Money:
+        if value.micro < 0:
+            raise ValueError("an amount that is not below zero, please")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            ip_network(item, strict=False)  # says itself what is wrong
+        return value
 
     @field_validator("payout_debtor_iban", "payout_debtor_bic")
     @classmethod
@@ -136,6 +155,9 @@ class Settings(BaseSettings):
     def _no_trailing_slash(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("BASE_URL starts with http:// or https://")
+        parts = urlsplit(value)
+        if value and (not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc):
+            raise ValueError("BASE_URL names a host, and nothing after its path")
         return value.rstrip("/")
 
     @field_validator("nats_url")

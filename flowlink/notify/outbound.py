@@ -84,7 +84,7 @@ def check(url: str) -> str:
         raise BadAddress
     try:
         parts = urlsplit(text)
-        port, host = parts.port, parts.hostname
+        port, host = parts.port, (parts.hostname or "").rstrip(".")
     except ValueError:
         raise BadAddress from None
     if parts.scheme not in _PORTS or not host or "@" in parts.netloc or "{" in parts.netloc:

@@ -4,10 +4,11 @@
 |---|---|---|
 | queued | delivered | the other side answered 2xx |
 | queued | queued | it did not; another attempt follows after a pause |
-| queued | failed | the last attempt failed, or the endpoint is not active any more |
+| queued | failed | the last attempt failed, or the endpoint is gone or not active any more |
 | failed, delivered | queued | its owner replays it |
 
-An endpoint that has failed for three days is disabled, and its owner is told (`endpoint.disabled`).
+An endpoint that has failed for three days, or says that it is gone for good (410), is disabled, and
+its owner is told (`endpoint.disabled`).
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -258,11 +260,14 @@ def record(
     if answer is not None and 200 <= answer.status < 300:
         tried.state, endpoint.failing_since = DeliveryState.DELIVERED, None
         return
-    if tried.attempts >= ATTEMPTS_MAX:
+    gone = answer is not None and answer.status == HTTPStatus.GONE
+    if gone or tried.attempts >= ATTEMPTS_MAX:
         tried.state = DeliveryState.FAILED
     else:
         tried.next_try_at = now + PAUSES[tried.attempts - 1]
-    _note_failure(session, endpoint, now)
+    endpoint.failing_since = endpoint.failing_since or now
+    if gone or endpoint.failing_since <= now - DISABLED_AFTER:
+        _disable(session, endpoint)
 
 
 def due(session: Session, *, now: datetime, limit: int) -> Sequence[DeliveryId]:
@@ -352,9 +357,8 @@ def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _note_failure(session: Session, endpoint: Endpoint, now: datetime) -> None:
-    endpoint.failing_since = endpoint.failing_since or now
-    if endpoint.state != EndpointState.ACTIVE or endpoint.failing_since > now - DISABLED_AFTER:
+def _disable(session: Session, endpoint: Endpoint) -> None:
+    if endpoint.state != EndpointState.ACTIVE:
         return
     endpoint.state = EndpointState.DISABLED
     waiting = Delivery.endpoint_id == endpoint.id, Delivery.state == DeliveryState.QUEUED

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flowlink.identity.deps import Operator
 from flowlink.kernel import clock, ids
 from flowlink.tracking import (
+    claims,
     network_changes,
     networks,
     postbacks,
@@ -24,11 +25,13 @@ from flowlink.web.sessions import Db
 
 router = APIRouter(prefix="/api/admin")
 
+_MAY_BE_NOTHING = ("default_status", "currency")
+
 Word = Annotated[str, Field(max_length=64)]
 
 
 class NetworkChange(BaseModel):
-    """What is to change; what is left out stays."""
+    """What is to change; what is left out stays. `null` takes a default status or currency away."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -111,7 +114,7 @@ class WordIn(BaseModel):
 
 
 class TryIn(BaseModel):
-    """A query as a network would send it, with its `network` and `key`."""
+    """A query as a network would send it, with its `network` and `key`; or its whole address."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -157,7 +160,11 @@ class ReplayedOut(BaseModel):
 def change_network(session: Db, actor: Operator, name: str, body: NetworkChange) -> NetworkState:
     """Change a network's map. Postbacks that wait can then be replayed."""
     network = networks.named(session, name)
-    given = body.model_dump(exclude_unset=True)
+    given = {
+        field: value
+        for field, value in body.model_dump(exclude_unset=True).items()
+        if value is not None or field in _MAY_BE_NOTHING
+    }
     current = network_changes.map_of(network)
     merged = {field: getattr(current, field) for field in NetworkMap.__dataclass_fields__}
     changed = network_changes.change(
@@ -225,7 +232,8 @@ def create_from_preset(session: Db, actor: Operator, body: FromPreset) -> Networ
 @router.post("/postbacks/preview")
 def try_postback(session: Db, _: Operator, body: TryIn) -> PreviewOut:
     """What a postback would do, without doing it."""
-    request = PostbackIn(method="GET", query=body.query, address=body.address)
+    query = claims.query_in(body.query)
+    request = PostbackIn(method="GET", query=query, address=body.address)
     return _preview(postbacks.preview(session, request=request, now=clock.now()))
 
 
@@ -285,7 +293,7 @@ def _preview(found: Preview) -> PreviewOut:
         network=found.network.name if found.network else None,
         fields=found.fields,
         status=claim.status.value if claim else None,
-        amount=f"{claim.amount.decimal():f}" if claim and claim.amount else None,
+        amount=f"{claim.amount.decimal():f}" if claim and claim.amount is not None else None,
         link=ids.public("lnk", owner.link_id) if owner else None,
         conversion_id=ids.public(CONVERSION, conversion.id) if conversion else None,
     )

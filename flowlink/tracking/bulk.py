@@ -12,6 +12,7 @@ from io import StringIO
 
 from sqlalchemy.orm import Session
 
+from flowlink.kernel import clock
 from flowlink.kernel.errors import FlowlinkError, Invalid
 from flowlink.partners.ids import PartnerId
 from flowlink.tracking import domains, names, offers, service, wishes
@@ -100,9 +101,9 @@ def table(text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     :raises NotATable: :raises TooManyRows: :raises NoRows:
     """
     plain = text.removeprefix("\ufeff").strip()
-    first = plain.partition("\n")[0]
+    first = next(iter(plain.splitlines()), "")
     delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(StringIO(plain), delimiter=delimiter)
+    reader = csv.reader(StringIO(plain, newline=None), delimiter=delimiter)
     try:
         rows = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error:
@@ -238,7 +239,6 @@ def _until(text: str) -> datetime | None:
         if len(text) == len("2026-12-31"):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC)
-        moment = datetime.fromisoformat(text)
+        return clock.in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise BadDate(text=text[:40]) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from flowlink.kernel import clock
 from flowlink.kernel.errors import Invalid
 from flowlink.partners.deps import CurrentPartner
-from flowlink.tracking import bulk, domains, importers
+from flowlink.tracking import bulk, domains, importers, table_text
 from flowlink.tracking.importers import Format
 from flowlink.web import csv
 from flowlink.web.render import page
@@ -27,7 +27,7 @@ class FileTooLarge(Invalid):
 
 
 class NotText(Invalid):
-    message = "This file is not text in UTF-8."
+    message = "This file is not text."
     field = "csv"
 
 
@@ -93,7 +93,7 @@ def _text(file: UploadFile | None) -> str:
     content = file.file.read(FILE_MAX + 1)
     if len(content) > FILE_MAX:
         raise FileTooLarge
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise NotText from None
+    text = table_text.decoded(content)
+    if text is None:
+        raise NotText
+    return text

@@ -14,6 +14,7 @@ from python_multipart import parse_form
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field as FormField
 
+from flowlink.kernel import clock
 from flowlink.kernel.money import MICRO, Money
 from flowlink.tracking.models import AmountUnit, Network, Status
 from flowlink.tracking.networks import CHANGED_AT, CURRENCIES
@@ -58,6 +59,12 @@ class Claim:
     status: Status
     amount: Money | None
     changed_at: datetime | None = None
+
+
+def query_in(address: str) -> str:
+    """What follows the question mark of an address; a query that stands alone is all of it."""
+    before, mark, after = address.strip().partition("?")
+    return after if mark and "=" not in before else address.strip()
 
 
 def fields_of(query: str, content_type: str, body: bytes) -> dict[str, list[str]]:
@@ -170,9 +177,8 @@ def _moment(text: str) -> datetime | None:
     if _SECONDS.fullmatch(text) or _MILLISECONDS.fullmatch(text):
         return datetime.fromtimestamp(int(text[:10]), UTC)
     try:
-        found = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):  # the year 1 of another zone has no moment in ours
+        return clock.in_utc(datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text)))
+    except ValueError:
         raise Unreadable(f"unreadable_{CHANGED_AT}") from None
 
 

@@ -7,11 +7,13 @@ a network's API, its events take the way of every postback: `postbacks.process`.
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 from typing import Protocol
 
+from flowlink.kernel import clock
 from flowlink.kernel.errors import Invalid
+from flowlink.tracking import table_text
 from flowlink.tracking.networks import FIELDS
 
 HAPPENED_AT = "happened_at"
@@ -97,9 +99,9 @@ def read_csv(content: bytes) -> tuple[list[str], list[list[str]]]:
 
     :raises UnreadableReport: :raises TooManyRows:
     """
-    text = _decoded(content)
+    text = (table_text.decoded(content) or "").replace("\x00", "")
     try:
-        found = list(csv.reader(StringIO(text), delimiter=_delimiter(text)))
+        found = list(csv.reader(StringIO(text, newline=None), delimiter=_delimiter(text)))
     except csv.Error:
         raise UnreadableReport from None
     lines = [line for line in found if any(cell.strip() for cell in line)]
@@ -133,15 +135,6 @@ def check_columns(columns: Mapping[str, int], *, width: int) -> dict[str, int]:
     return dict(columns)
 
 
-def _decoded(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding).replace("\x00", "")
-        except UnicodeDecodeError:
-            continue
-    raise UnreadableReport
-
-
 def _delimiter(text: str) -> str:
     """The one that stands most often in the first line."""
     first = text.lstrip().partition("\n")[0]
@@ -163,7 +156,10 @@ def _moment(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = _by_format(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    try:
+        return clock.in_utc(found)
+    except ValueError:
+        raise BadRow("unreadable_date") from None
 
 
 def _by_format(text: str) -> datetime:

@@ -52,7 +52,7 @@ def _found(path: str, address: str) -> int:
         return UNKNOWN
     try:
         found: Any = reader.get(str(ip_network(address, strict=False).network_address))
-    except ValueError:  # not an address, or one that this file does not know
+    except (ValueError, maxminddb.InvalidDatabaseError):  # no address, or a damaged file
         return UNKNOWN
     if not isinstance(found, dict):
         return UNKNOWN

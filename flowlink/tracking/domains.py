@@ -85,7 +85,8 @@ def named(session: Session, host: str) -> Domain | None:
     name = host.strip().lower()
     if name in {"", own_host()}:
         return None
-    found = session.scalar(select(Domain).where(Domain.host == name, Domain.active))
+    wanted = select(Domain).where(Domain.host == name, Domain.active)
+    found = None if "\x00" in name else session.scalar(wanted)
     if found is None:
         raise UnknownDomain
     return found

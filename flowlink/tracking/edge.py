@@ -34,6 +34,8 @@ from flowlink.tracking.edge_answers import (
     Receive,
     Scope,
     Send,
+    answer_json,
+    answer_text,
     page,
     redirect,
 )
@@ -49,6 +51,7 @@ from flowlink.tracking.visits import Visitor
 LINK_PATH = "/l/"
 SHORT_HOST = "short_host"
 POSTBACK_PATH = "/aff/postback"
+HEALTH_PATHS = ("/healthz", "/readyz")  # of an edge that runs alone: elsewhere the pages have them
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _STOP_S = 2.0
 _RETRY_S = 0.5
@@ -77,6 +80,8 @@ class Edge:
             await self._live(receive, send)
         elif scope["type"] == "http" and scope["path"] == POSTBACK_PATH:
             await self._postback(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in HEALTH_PATHS and not _short_host(scope):
+            await self._tell_health(scope, send)
         elif scope["type"] == "http":
             await self._link(scope, send)
 
@@ -240,12 +245,28 @@ class Edge:
         answer: Answer = await self._acceptance.take(request, append=self.recording.append)
         return answer
 
+    async def _tell_health(self, scope: Scope, send: Send) -> None:
+        """Tell a load balancer that this process lives, and whether it has the links (spec 7)."""
+        if scope["method"] not in {"GET", "HEAD"}:
+            await page(scope, send, 405, pages.METHOD, (b"allow", b"GET, HEAD"))
+            return
+        if scope["path"] == "/healthz":
+            await answer_text(scope, send, "ok")
+            return
+        problems: list[str] = []
+        try:
+            await self.open()
+        except SourceAway as error:
+            problems = [str(error)]
+        answer = {"ready": not problems, "problems": problems}
+        await answer_json(send, 503 if problems else 200, answer)
+
     async def _link(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             await page(scope, send, 405, pages.METHOD, (b"allow", b"GET, HEAD"))
             return
         now_ms = clock.unix_ms()
-        host = scope.get("state", {}).get(SHORT_HOST, "")
+        host = _short_host(scope)
         code = _code(scope["path"], host)
         try:
             await self.open()
@@ -299,6 +320,11 @@ def address(found: Found, visitor: Visitor, *, number: int, query: bytes) -> byt
         target, destination=destination, click_id=token.decode(), query=query.decode("latin-1")
     )
     return plain.encode("ascii")
+
+
+def _short_host(scope: Scope) -> str:
+    """The domain for short links that was asked for, if it was one."""
+    return str(scope.get("state", {}).get(SHORT_HOST, ""))
 
 
 def _code(path: str, host: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from flowlink.tracking import pages
@@ -59,8 +59,20 @@ def _language(headers: Headers, query: bytes) -> str:
     )
 
 
+async def answer_text(scope: Scope, send: Send, text: str) -> None:
+    """A word for whoever looks after this process."""
+    body = text.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
 async def answer_json(
-    send: Send, status: int, answer: dict[str, str], *extra: tuple[bytes, bytes]
+    send: Send, status: int, answer: Mapping[str, object], *extra: tuple[bytes, bytes]
 ) -> None:
     """A few words for a program."""
     headers, body = json_answer(answer, *extra)
@@ -69,7 +81,7 @@ async def answer_json(
 
 
 def json_answer(
-    answer: dict[str, str], *extra: tuple[bytes, bytes]
+    answer: Mapping[str, object], *extra: tuple[bytes, bytes]
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Its headers and body."""
     body = json.dumps(answer).encode()

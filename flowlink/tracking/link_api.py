@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from flowlink.kernel import clock, ids
 from flowlink.partners import queries as partners
@@ -24,6 +24,7 @@ from flowlink.tracking.ids import LINK, LinkId
 from flowlink.tracking.link_lists import Line
 from flowlink.tracking.link_wishes import TargetBody, Text, WeightedBody, routing_of
 from flowlink.tracking.wishes import Wishes
+from flowlink.web.forms import MomentField
 from flowlink.web.sessions import Db
 
 router = APIRouter(prefix="/api/partner")
@@ -56,7 +57,7 @@ class LinkPatch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     destination: Text | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: MomentField | None = None
     note: str = Field(default="", max_length=500)
     tags: list[Annotated[str, Field(max_length=60)]] = Field(default_factory=list, max_length=10)
     targets: list[TargetBody] = Field(default_factory=list, max_length=30)
@@ -139,7 +140,7 @@ def show_link(session: Db, partner_id: CurrentPartner, name: str) -> LinkDetail:
 
 @router.patch("/links/{name}")
 def change_link(session: Db, partner_id: CurrentPartner, name: str, body: LinkPatch) -> LinkDetail:
-    """Change a link. It counts from the moment of this answer."""
+    """Change a link. Every edge knows within a second."""
     now = clock.now()
     key = LinkId(ids.parse(LINK, name))
     line = link_lists.line(session, link_id=key, partner_id=partner_id, now=now)

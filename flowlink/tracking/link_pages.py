@@ -199,7 +199,7 @@ def cells(line: LinkLine) -> list[object]:
         ids.public(LINK, line.link.id),
         line.address,
         line.offer.name,
-        line.destination,
+        line.leads_to,
         str(line.state),
         ", ".join(line.link.tags),
         line.link.note,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from urllib.parse import quote_plus
 
 from sqlalchemy import func, or_, select
@@ -50,6 +50,7 @@ STATUSES: Mapping[str, str] = {status.value: status.value for status in Status} 
 }
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _LONGEST_WORD = 64
+_MAPPED_BITS = 96  # of an IPv6 address that stands for an IPv4 one
 _OURS = {"network", "key"}
 _SHORTEST_KEY, _LONGEST_KEY = 16, 200
 _LOOKBACK_DAYS = 90
@@ -155,7 +156,7 @@ def named(session: Session, name: str) -> Network:
     wanted = func.lower(Network.name) == name.lower()
     if name.startswith(f"{NETWORK}_"):
         wanted = Network.id == ids.parse(NETWORK, name)
-    network = session.scalar(select(Network).where(wanted))
+    network = None if "\x00" in name else session.scalar(select(Network).where(wanted))
     if network is None:
         raise UnknownNetwork
     return network
@@ -259,9 +260,12 @@ def checked_statuses(given: Mapping[str, str]) -> dict[str, str]:
     words = {} if given else dict(STATUSES)
     for left, right in given.items():
         word, meaning = (left, right) if right in ours else (right, left)
-        if meaning not in ours or not 0 < len(word) <= _LONGEST_WORD or "\x00" in word:
+        plain = word.strip().lower()
+        if meaning not in ours or not 0 < len(plain) <= _LONGEST_WORD or "\x00" in plain:
             raise BadStatusWord(name=word)
-        words[word.strip().lower()] = meaning
+        if words.get(plain, meaning) != meaning:
+            raise BadStatusWord(name=word)
+        words[plain] = meaning
     return {status: status for status in ours} | words
 
 
@@ -272,7 +276,15 @@ def checked_currency(code: str | None) -> str | None:
 
 
 def checked_address(text: str) -> str:
+    """An address or network in the one form in which it is kept.
+
+    :raises BadAddress:
+    """
     try:
-        return str(ip_network(text.strip(), strict=False))
+        found = ip_network(text.strip(), strict=False)
     except ValueError:
         raise BadAddress(name=text) from None
+    plain = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if plain is not None and found.prefixlen >= _MAPPED_BITS:
+        return str(ip_network((plain, found.prefixlen - _MAPPED_BITS)))
+    return str(found)

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from sqlalchemy.orm import Session
 
 from flowlink.identity.deps import Operator
@@ -17,6 +17,7 @@ from flowlink.tracking.ids import OFFER, OfferId
 from flowlink.tracking.models import Mode, Network, Offer, OfferVersion
 from flowlink.tracking.offers import OfferIn
 from flowlink.web.amounts import Amount, money_json
+from flowlink.web.forms import MomentField
 from flowlink.web.sessions import Db
 
 router = APIRouter(prefix="/offers")
@@ -33,8 +34,11 @@ def _amount(value: Any) -> Money:
         value = value.get("amount")
     if value is None or isinstance(value, bool | dict | list):
         raise BadAmount
+    text = str(value).strip().replace(",", ".")
+    if not text.isascii() or "_" in text:  # Python would read both
+        raise BadAmount
     try:
-        number = Decimal(str(value).strip().replace(",", "."))
+        number = Decimal(text)
     except InvalidOperation:
         raise BadAmount from None
     return Money.exact(number)
@@ -75,8 +79,8 @@ class OfferBody(BaseModel):
     cap_daily: AmountField | None = None
     cap_partner_daily: AmountField | None = None
     cap_total: AmountField | None = None
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: MomentField | None = None
+    ends_at: MomentField | None = None
     allowed_hosts: Hosts = Field(default_factory=list)
 
 
@@ -93,8 +97,8 @@ class OfferChange(BaseModel):
     cap_daily: AmountField | None = None
     cap_partner_daily: AmountField | None = None
     cap_total: AmountField | None = None
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: MomentField | None = None
+    ends_at: MomentField | None = None
     allowed_hosts: Hosts | None = None
     active: bool | None = None
 

@@ -222,7 +222,7 @@ def named(session: Session, name: str) -> Offer:
     wanted = func.lower(Offer.name) == name.lower()
     if name.startswith(f"{OFFER}_"):
         wanted = Offer.id == ids.parse(OFFER, name)
-    offer = session.scalar(select(Offer).where(wanted))
+    offer = None if "\x00" in name else session.scalar(select(Offer).where(wanted))
     if offer is None:
         raise UnknownOffer
     return offer

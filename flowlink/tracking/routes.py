@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from flowlink.kernel import clock, ids
@@ -17,6 +17,7 @@ from flowlink.tracking.models import Link
 from flowlink.tracking.queries import LinkLine
 from flowlink.tracking.wishes import Wishes
 from flowlink.web import lists
+from flowlink.web.forms import MomentField
 from flowlink.web.lists import SIZE, Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
@@ -33,7 +34,7 @@ class LinkIn(BaseModel):
     destination: str | None = Field(default=None, max_length=2000)
     slug: str | None = Field(default=None, max_length=60, examples=["my-summer"])
     domain: str = Field(default="", max_length=260, examples=["go.example.org"])
-    expires_at: AwareDatetime | None = None
+    expires_at: MomentField | None = None
     note: str = Field(default="", max_length=500)
     tags: list[Annotated[str, Field(max_length=60)]] = Field(default_factory=list, max_length=10)
     targets: list[TargetBody] = Field(default_factory=list, max_length=30)

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from sqlalchemy import ARRAY, LargeBinary, Text, any_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
+from flowlink.identity import clients
 from flowlink.kernel import crypto
 from flowlink.tracking import networks
 from flowlink.tracking.models import Network
@@ -85,12 +85,7 @@ def refusal(network: Network, address: str) -> str | None:
         return "network_inactive"
     if not network.addresses:
         return None
-    try:
-        sender = ip_address(address)
-    except ValueError:
-        return "address_not_allowed"
-    allowed = any(sender in ip_network(known) for known in network.addresses)
-    return None if allowed else "address_not_allowed"
+    return None if clients.is_within(address, network.addresses) else "address_not_allowed"
 
 
 def _named(network: Network | None, one: Asked, now: datetime) -> Sender:

@@ -1,9 +1,18 @@
 """Fields of forms: what a person typed, as what it means."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
+from flowlink.kernel import clock
 from flowlink.kernel.money import BadAmount, Money
 
 
@@ -15,6 +24,10 @@ def _money(value: Any) -> Money:
     return Money.parse(value)
 
 
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else clock.in_utc(moment)
+
+
 def _checked(value: Any) -> bool:
     return str(value).lower() in {"on", "true", "1", "yes"}
 
@@ -22,6 +35,12 @@ def _checked(value: Any) -> bool:
 # An amount of euros as typed: `12.34` or `12,34`. Our own errors pass through pydantic untouched.
 MoneyField = Annotated[
     Money, PlainValidator(_money), WithJsonSchema({"type": "string", "examples": ["12.34"]})
+]
+# A moment that a program says, with its zone; kept in UTC.
+MomentField = Annotated[AwareDatetime, AfterValidator(clock.in_utc)]
+# A moment in UTC as a browser's field sends it; an empty field says nothing.
+TypedMoment = Annotated[
+    datetime | None, BeforeValidator(lambda typed: typed or None), AfterValidator(_in_utc)
 ]
 # A browser leaves an unticked box out: give the field the default False.
 CheckboxField = Annotated[bool, BeforeValidator(_checked)]

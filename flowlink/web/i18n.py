@@ -27,12 +27,19 @@ def mark(msgid: str) -> str:
     return msgid
 
 
+class _Translations(gettext.GNUTranslations):
+    """Under the empty text a catalogue keeps who has written it: that is nobody's translation."""
+
+    def gettext(self, message: str) -> str:
+        return super().gettext(message) if message else ""
+
+
 @cache
 def catalogue(lang: str) -> gettext.NullTranslations:
     """The translations into `lang`; English is what the msgids are written in."""
     if lang == "en":
         return gettext.NullTranslations()
-    return gettext.translation("flowlink", _CATALOGUES, [lang])
+    return gettext.translation("flowlink", _CATALOGUES, [lang], _Translations)
 
 
 def translate(lang: str, msgid: str, params: Mapping[str, object] | None = None) -> str:

@@ -14,8 +14,10 @@ from io import StringIO
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from flowlink.app.cli import parser
+from flowlink.kernel import settings
 from tests.factories import free_port
 from tests.patience import LONG_S
 
@@ -74,10 +76,17 @@ def command(
 def inline(*arguments: str, data: Path) -> "subprocess.CompletedProcess[str]":
     """The same in this process, where everything is imported already: for what a command does.
 
-    It chooses settings, database and logs for the process; `shell` puts back what was there.
+    As in a process of its own nobody has chosen settings before. It chooses database and logs for
+    this one; `shell` puts back what was there.
     """
     out, err = StringIO(), StringIO()
-    with chdir(data.parent), redirect_stdout(out), redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        chdir(data.parent),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        patch.setattr(settings, "_in_use", [])
         code = parser.run([*arguments, "--data", str(data)])
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 

@@ -163,6 +163,27 @@ def test_a_tried_postback_moves_nothing(shell: Shell, product: Product) -> None:
     assert [done.stdout.splitlines()[0] for done in tried] == ["result: orphan"] * 2
 
 
+def test_a_tried_postback_says_whose_it_would_be(shell: Shell, product: Product) -> None:
+    key = shell("admin", "api-key", "--partner", "cli@example.org", data=product.data)
+    headers = {"authorization": f"Bearer {key.stdout.strip()}"}
+    link = httpx2.post(f"{product.url}/api/partner/links", headers=headers, json={}).json()
+    subid = httpx2.get(link["url"]).headers["location"].rpartition("=")[2]
+
+    done = shell(
+        "postback", "test", "direct", f"subid={subid}", "amount=0", "txn_id=7", data=product.data
+    )
+
+    said = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert said.pop("partner").startswith("par_")
+    assert said == {
+        "result": "ok",
+        "status": "approved",
+        "amount": "0.00 EUR",
+        "transaction": "7",
+        "link": link["id"],
+    }
+
+
 def test_jobs_are_listed_and_run_for_any_time(shell: Shell, product: Product) -> None:
     ran = shell("jobs", "run", "reserve_release", "--at", "2026-11-21T03:00:00Z", data=product.data)
     listed = shell("jobs", "list", data=product.data)
@@ -200,14 +221,25 @@ def test_the_doctor_names_a_job_that_fails_before_its_retries_are_over(
     with psycopg.connect(db.conninfo(url), autocommit=True) as connection:
         kept = connection.execute(
             "INSERT INTO kernel_job_run (name, as_of, started_at, ended_at, ok, result)"
-            " VALUES ('papers_issue', now(), now(), now(), false, 'PapersFailed: 1 failed')"
+            " VALUES ('seldom_run', now(), now(), now(), false, 'PapersFailed: 1 failed')"
             " RETURNING id"
         ).fetchone()
         done = shell("doctor", data=product.data)
         connection.execute("DELETE FROM kernel_job_run WHERE id = %s", kept)
 
     assert done.returncode == 1
-    assert "papers_issue fails: PapersFailed: 1 failed" in done.stdout
+    assert "seldom_run fails: PapersFailed: 1 failed" in done.stdout
+
+
+def test_the_doctor_names_a_file_of_countries_that_cannot_be_read(
+    product: Product, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOIP_DB", "/nowhere/countries.mmdb")
+
+    done = shell("doctor", data=product.data)
+
+    assert done.returncode == 1
+    assert "GEOIP_DB /nowhere/countries.mmdb cannot be read" in done.stdout
 
 
 def test_clicks_are_exported(shell: Shell, product: Product, place: Path) -> None:

@@ -210,7 +210,8 @@ def test_the_api_does_the_same(
     made = client.post(f"{api}/network-presets", json={"preset": "cake"}, headers=secret)
     key = networks.key_of(networks.named(session, "direct"))
     query = f"network=direct&key={key}&subid={click}&amount=5.00&status=w&txn_id=q"
-    tried = client.post(f"{api}/postbacks/preview", json={"query": query}, headers=secret)
+    address = f"https://links.example/aff/postback?{query}"
+    tried = client.post(f"{api}/postbacks/preview", json={"query": address}, headers=secret)
     asked = client.post(f"{api}/postbacks/replay", json={"network": "direct"}, headers=secret)
     turned = client.post(f"{api}/networks/direct/key", json={}, headers=secret)
     file = {"file": ("a.csv", f"subid,amount,txn_id\n{click},1.00,z\n")}
@@ -224,6 +225,7 @@ def test_the_api_does_the_same(
     assert (changed.json()["rebill"], taught.json()["statuses"]["w"]) == (True, "pending")
     assert (made.status_code, made.json()["click_param"]) == (201, "s2")
     assert (tried.json()["result"], tried.json()["status"]) == ("ok", "pending")
+    assert tried.json()["fields"]["network"] == ["direct"]
     assert asked.json() == {"waiting": 0}
     assert turned.json()["key"] != key
     assert (taken.status_code, chosen.status_code, started.json()["state"]) == (201, 200, "running")

@@ -140,6 +140,7 @@ def test_the_simulator_counts_what_other_terms_would_cost(
     assert status(client, f"{path}?mode=revshare&cpc=0.50&share=50", **FRENCH) == 200
     assert status(client, path) == 200
     assert client.get(f"{path}?mode=cpc", headers=ENGLISH).status_code in {400, 422}
+    assert status(client, f"{path}?mode=cpc&cpc=0.50&budget=-1") == 400
     assert versions(session, offer) == 1
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from flowlink.app import registry
 from flowlink.insights import outgoing
 from flowlink.kernel import ids, jobs, policy as policies
 from flowlink.notify import webhooks
@@ -43,6 +44,7 @@ def told(session: Session) -> list[str]:
 def test_an_endpoint_is_told_of_sales_withdrawals_and_holds(
     session: Session, now: datetime
 ) -> None:
+    registry.load()  # who hears of what happens
     world = make_world(session, now=now - timedelta(hours=1))
     other = make_partner(session)
     endpoint(session, world.ada, now)
@@ -151,6 +153,33 @@ def test_the_api_does_the_same(client: TestClient, session: Session) -> None:
     assert (tested.status_code, again.status_code, gone.status_code) == (202, 202, 204)
     assert [one["event"] for one in log["deliveries"]] == ["test"]
     assert (bad.status_code, bad.json()["type"]) == (422, "urn:flowlink:problem:bad-address")
+
+
+def test_programs_change_an_endpoint_and_its_secret(client: TestClient, session: Session) -> None:
+    sign_in(client, make_partner(session))
+    api = "/api/partner/webhooks"
+    made = client.post(api, json={"url": URL, "events": ["hold.placed"]}).json()
+    own = f"{api}/{made['id']}"
+
+    renewed = client.post(f"{own}/secret").json()
+    off = client.patch(own, json={"active": False}).json()
+    asleep = client.post(f"{own}/test")
+    on = client.patch(own, json={"active": True, "events": ["hold.lifted", "hold.placed"]}).json()
+    bad: list[object] = [
+        {"url": "http://10.0.0.1/"},
+        {"url": ""},
+        {"events": []},
+        {"method": "GET"},
+    ]
+    refused = [client.patch(own, json=body).status_code for body in bad]
+
+    assert (renewed["id"], renewed["secret"] != made["secret"]) == (made["id"], True)
+    assert (off["state"], off["events"], off["url"]) == ("paused", ["hold.placed"], URL)
+    assert asleep.status_code == 409
+    assert (on["state"], on["events"]) == ("active", ["hold.lifted", "hold.placed"])
+    assert refused == [422] * 4
+    assert client.get(api).json()["endpoints"] == [on]
+    assert client.patch(f"{api}/hook_{'0' * 26}", json={}).status_code == 404
 
 
 def test_the_owner_is_told_of_the_end(session: Session, world: World, now: datetime) -> None:

@@ -36,6 +36,12 @@ def test_amounts_and_shares_are_read_exactly(monkeypatch: pytest.MonkeyPatch) ->
         ("PAYOUT_RESERVE_PCT", "1.5"),
         ("PAYOUT_MIN_EUR", "ten"),
         ("BASE_URL", "example.org"),
+        ("BASE_URL", "https://"),
+        ("BASE_URL", "https://links.example/?a=b"),
+        ("BASE_URL", "https://me:secret@links.example"),
+        ("DEFAULT_EPC_EUR", "-0.01"),
+        ("PAYOUT_MIN_EUR", "-1"),
+        ("TRUSTED_PROXIES", "127.0.0.1,proxy"),
         ("FLOWLINK_ENV", "prod"),
     ],
 )

@@ -222,6 +222,7 @@ def test_inner_addresses_are_told_apart(address: str) -> None:
         "http://0x7f000001/",
         "http://[::1]/",
         "http://localhost:8000/",
+        "http://LOCALHOST./",
         "http://db.internal/",
         "https://user:pass@example.org/",
         "https://{status}.example.org/",
@@ -266,12 +267,29 @@ def test_an_endpoint_that_fails_for_days_is_disabled(session: Session, now: date
     assert publish(session, now, source="c:3") == 0
 
 
+def test_an_endpoint_that_is_gone_is_not_asked_again(
+    session: Session, heard: Heard, now: datetime
+) -> None:
+    endpoint = make(session, heard.url, now)
+    publish(session, now)
+    publish(session, now, source="c:2")
+    heard.status = 410
+
+    made = webhook_delivery.deliver_due(now=now, way=OPEN)
+
+    session.expire_all()
+    assert (made, endpoint.state) == (1, "disabled")
+    assert {row.state for row in session.query(Delivery)} == {"failed"}
+    told = "SELECT count(*) FROM kernel_event WHERE name = 'endpoint.disabled'"
+    assert session.scalar(text(told)) == 1
+
+
 def test_the_last_attempt_ends_it_and_a_replay_begins_anew(
     session: Session, heard: Heard, now: datetime
 ) -> None:
     make(session, heard.url, now)
     publish(session, now)
-    heard.status = 410
+    heard.status = 500
     one(session).attempts = webhooks.ATTEMPTS_MAX - 1
     session.flush()
     webhook_delivery.deliver_due(now=now, way=OPEN)

@@ -103,6 +103,19 @@ def test_a_postback_has_to_come_again_while_the_database_is_away(
         postgres_durable.start()
 
 
+def test_an_edge_that_has_no_links_yet_lives_but_is_not_ready(
+    postgres_durable: EmbeddedPostgres, shop: Shop, tmp_path: Path
+) -> None:
+    url = postgres_durable.url()
+    kill_family(postgres_durable.pid)
+
+    with edge_role(url, tmp_path) as role:
+        assert httpx2.get(f"{role.url}/healthz").text == "ok"
+        assert httpx2.get(f"{role.url}/readyz").status_code == 503
+        postgres_durable.start()
+        eventually(lambda: httpx2.get(f"{role.url}/readyz").json()["ready"])
+
+
 def test_a_slow_database_slows_no_visitor(
     postgres_durable: EmbeddedPostgres, shop: Shop, tmp_path: Path
 ) -> None:

@@ -188,6 +188,15 @@ def test_hostile_headers_change_nothing(edge: TestClient, headers: dict[str, str
     assert edge.get("/l/unknown", headers=raw).status_code == 404
 
 
+def test_an_edge_says_that_it_lives_and_is_ready(edge: TestClient) -> None:
+    lives, ready = edge.get("/healthz"), edge.get("/readyz")
+
+    assert (lives.status_code, lives.text) == (200, "ok")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": []})
+    assert (edge.head("/healthz").text, edge.post("/healthz").status_code) == ("", 405)
+    assert ask("TABLE tracking_miss") == []
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_other_methods_are_refused_and_not_stored(edge: TestClient, method: str) -> None:
     shop = committed_shop()

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from flowlink.kernel.errors import FlowlinkError
-from flowlink.tracking import bulk, importers, service
+from flowlink.tracking import bulk, importers, service, table_text
 from flowlink.tracking.importers import Format
 from tests.tracking.makers import Shop, make_partner, rows
 
@@ -86,6 +86,7 @@ def test_each_row_says_what_is_wrong_with_it_and_stops_no_other(
         ";http://testserver/c;nothing;;\n"
         ";http://testserver/c;;;2020-01-01\n"
         ";http://testserver/c;;;soon\n"
+        ";http://testserver/c;;;9999-12-31T23:00:00-14:00\n"
         ";http://testserver/c;;!;\n"
         ";;;;\n"
         ";http://testserver/c;;;\n"
@@ -107,10 +108,11 @@ def test_each_row_says_what_is_wrong_with_it_and_stops_no_other(
         "UnknownOffer",
         "BadExpiry",
         "BadDate",
+        "BadDate",
         "BadTag",
         "",
     ]
-    assert [one.row.line for one in made] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 12]
+    assert [one.row.line for one in made] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13]
     assert rows(session, "SELECT count(*) FROM tracking_link") == [(4,)]
 
 
@@ -139,6 +141,27 @@ def test_a_code_that_cannot_be_kept_is_refused(
 def test_what_is_no_table_is_refused(text: str, error: type[FlowlinkError]) -> None:
     with pytest.raises(error):
         bulk.read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'slug;note\r\nfirst;"one; two"\r\nother;\r\n',
+        '\ufeffslug,note\nfirst,one; two\n\n"other",\n',
+        "slug\tnote\rfirst\tone; two\rother\t\r",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_tables_are_read_as_spreadsheets_save_them(text: str, encoding: str) -> None:
+    content = text.replace("one", "été").encode(encoding, errors="ignore")
+    found = bulk.read(table_text.decoded(content) or "")
+
+    assert [(row.slug, row.note) for row in found] == [("first", "été; two"), ("other", "")]
+
+
+def test_what_no_spreadsheet_writes_is_no_text() -> None:
+    assert table_text.decoded(b"slug\n\x81\xff\n") is None
+    assert table_text.decoded(b"\xff\xfe\x00") is None
 
 
 @pytest.mark.parametrize("form", FILES)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from flowlink.app import registry
@@ -14,6 +15,8 @@ from flowlink.tracking.models import Network, Postback, Status
 from flowlink.tracking.postbacks import PostbackIn
 from flowlink.tracking.replays import Chosen
 from tests.tracking.makers import Send, Shop, conversions, make_click, postback, rows
+
+ADMIN = {"x-admin-secret": "an-admin-secret-for-tests-only"}
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,21 @@ def test_a_taught_word_is_read_again_wherever_it_waits(
     audited = rows(session, "SELECT action, details->>'word' FROM kernel_audit ORDER BY id DESC")
     assert audited[0] == ("network.taught", "validé")
     assert send(subid=click, amount="5.00", status="validé") == ("duplicate", "already_known")
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["click_param", "fields", "statuses", "amount_unit", "addresses", "rebill", "lookback_days"],
+)
+def test_of_what_cannot_be_empty_nothing_says_nothing(
+    session: Session, client: TestClient, shop: Shop, field: str
+) -> None:
+    before = network_changes.map_of(direct(session))
+
+    answer = client.patch("/api/admin/networks/direct", json={field: None}, headers=ADMIN)
+
+    assert answer.status_code == 200
+    assert network_changes.map_of(direct(session)) == before
 
 
 def test_our_own_words_keep_their_meaning(session: Session, shop: Shop, now: datetime) -> None:

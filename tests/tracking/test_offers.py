@@ -217,6 +217,7 @@ def test_a_cpc_offer_can_become_one_that_shares(
         ("/summer", {"cap_total": "-1"}, 422),
         ("/summer", {"starts_at": "2026-12-02T00:00Z", "ends_at": "2026-12-01T00:00Z"}, 422),
         ("/summer", {"starts_at": "2026-12-02T00:00:00"}, 422),
+        ("/summer", {"ends_at": "9999-12-31T23:59:59-14:00"}, 422),
         ("/summer", {"name": "other"}, 422),
         ("/nothing", {"cpc": "0.10"}, 404),
     ],
@@ -231,7 +232,7 @@ def test_bad_changes_are_refused(
     assert offers.named(session, "summer").version == 1
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "x"])
+@pytest.mark.parametrize("amount", ["0", "-1", "x", "1_0", "٣", "NaN", "1e400"])
 def test_a_bad_funding_moves_nothing(
     session: Session, client: TestClient, shop: Shop, amount: str
 ) -> None:

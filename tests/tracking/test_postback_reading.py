@@ -9,6 +9,7 @@ from hypothesis import given, settings as hypothesis, strategies as st
 from sqlalchemy.orm import Session
 
 from flowlink.tracking import (
+    claims,
     networks,
     postbacks,
 )
@@ -23,6 +24,20 @@ from tests.tracking.makers import (
     postback,
     rows,
 )
+
+
+@pytest.mark.parametrize(
+    ("pasted", "query"),
+    [
+        ("a=1&b=2", "a=1&b=2"),
+        (" https://links.example/aff/postback?a=1 ", "a=1"),
+        ("?a=1", "a=1"),
+        ("a=1?b&c=2", "a=1?b&c=2"),
+        ("", ""),
+    ],
+)
+def test_a_query_is_found_in_what_is_pasted(pasted: str, query: str) -> None:
+    assert claims.query_in(pasted) == query
 
 
 @pytest.mark.parametrize(
@@ -146,12 +161,22 @@ def test_a_network_speaks_in_its_own_words(
 
 
 @pytest.mark.parametrize(
-    ("address", "result"), [("198.51.100.7", "ok"), ("198.51.101.7", "rejected"), ("x", "rejected")]
+    ("address", "result"),
+    [
+        ("198.51.100.7", "ok"),
+        ("::ffff:198.51.100.7", "ok"),
+        ("203.0.113.9", "ok"),
+        ("2001:db8:0:1::2", "ok"),
+        ("198.51.101.7", "rejected"),
+        ("2001:db8:1::1", "rejected"),
+        ("x", "rejected"),
+    ],
 )
 def test_a_network_may_only_call_from_its_addresses(
     session: Session, shop: Shop, click: str, now: datetime, address: str, result: str
 ) -> None:
-    sender = network_of(session, now, addresses=["198.51.100.0/24"])
+    addresses = ["198.51.100.0/24", "::ffff:203.0.113.9", "2001:DB8::/48"]
+    sender = network_of(session, now, addresses=addresses)
     query = f"{sender}&subid={click}&amount=5"
 
     answer = postbacks.receive(session, request=PostbackIn("GET", query, address=address), now=now)

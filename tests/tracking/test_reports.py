@@ -176,8 +176,9 @@ def test_dates_are_read_as_reports_write_them(text: str, shown: str) -> None:
     assert event.happened_at.isoformat() == shown
 
 
-def test_a_date_that_is_none_is_said() -> None:
-    (event,) = CsvRows({"subid": 0, "happened_at": 1}, [["c", "soon"]]).events()
+@pytest.mark.parametrize("text", ["soon", "0001-01-01T00:00:00+14:00"])
+def test_a_date_that_is_none_is_said(text: str) -> None:
+    (event,) = CsvRows({"subid": 0, "happened_at": 1}, [["c", text]]).events()
 
     assert isinstance(event, BadRow)
     assert event.reason == "unreadable_date"

@@ -96,6 +96,20 @@ def test_a_database_that_cannot_be_read_is_as_none(tmp_path: Path) -> None:
     settings.use(before)
 
 
+def test_a_file_with_damaged_pages_tells_no_country(tmp_path: Path) -> None:
+    file = geoip.write(tmp_path / "damaged.mmdb", {"203.0.113.0/24": "FR"})
+    content = bytearray(file.read_bytes())
+    at = content.index(b"country")
+    content[at - 2] = 0xFF  # what its records begin with
+    file.write_bytes(content)
+    before = settings.current()
+    settings.use(test_settings(geoip_db=str(file)))
+
+    assert countries.of("203.0.113.9") == countries.UNKNOWN
+
+    settings.use(before)
+
+
 def test_the_target_that_names_more_wins(
     session: Session, shop: Shop, now: datetime, known_countries: None
 ) -> None:

@@ -24,6 +24,13 @@ def texts(found: object) -> list[str]:
     return [str(text) for text in found] if isinstance(found, (list, tuple)) else [str(found)]
 
 
+@pytest.mark.parametrize("lang", ["fr", "en"])
+def test_of_an_empty_text_nothing_is_said(lang: str) -> None:
+    assert i18n.translate(lang, "") == ""
+    assert i18n.kept(lang, "") == ""
+    assert i18n.message_of(lang, Short(amount="")) == "Only  is there."
+
+
 def test_everything_that_is_said_has_its_french() -> None:
     assert catalogues.missing() == {}
 

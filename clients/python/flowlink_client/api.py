@@ -168,6 +168,13 @@ class Partner:
             ),
         )
 
+    def patch_endpoint(self, endpoint_id: str, body: models.EndpointPatch) -> models.EndpointOut:
+        """Change an endpoint, or switch it on or off."""
+        return cast(
+            "models.EndpointOut",
+            self._call("PATCH", f"/api/partner/webhooks/{quote(endpoint_id, safe='')}", body=body),
+        )
+
     def delete_endpoint(self, endpoint_id: str) -> None:
         """Remove an endpoint and its log."""
         self._call("DELETE", f"/api/partner/webhooks/{quote(endpoint_id, safe='')}")
@@ -183,6 +190,13 @@ class Partner:
                 f"/api/partner/webhooks/{quote(endpoint_id, safe='')}/deliveries",
                 query={"cursor": cursor},
             ),
+        )
+
+    def change_secret(self, endpoint_id: str) -> models.NewEndpointOut:
+        """Sign with a new secret from now on, repeats of earlier events too."""
+        return cast(
+            "models.NewEndpointOut",
+            self._call("POST", f"/api/partner/webhooks/{quote(endpoint_id, safe='')}/secret"),
         )
 
     def test_endpoint(self, endpoint_id: str) -> models.Queued:

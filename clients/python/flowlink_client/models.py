@@ -195,6 +195,14 @@ class EndpointOut(TypedDict):
     created_at: "str"
 
 
+class EndpointPatch(TypedDict):
+    """What to change; what is left out stays."""
+
+    url: NotRequired["str | None"]
+    events: NotRequired["list[str] | None"]
+    active: NotRequired["bool | None"]
+
+
 class EntriesOut(TypedDict):
     entries: "list[EntryOut]"
     next: "str | None"
@@ -722,7 +730,7 @@ class TermsOut(TypedDict):
 
 
 class TryIn(TypedDict):
-    """A query as a network would send it, with its `network` and `key`."""
+    """A query as a network would send it, with its `network` and `key`; or its whole address."""
 
     query: "str"
     address: NotRequired["str"]

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from flowlink.app import access, clicks_export, opening
 from flowlink.app.outcome import Failed, note, say
 from flowlink.identity import queries as identity
-from flowlink.kernel import clock, db
-from flowlink.partners import queries as partners
+from flowlink.kernel import clock, db, ids
+from flowlink.partners import ids as partner_ids, queries as partners
 from flowlink.partners.ids import PartnerId
 from flowlink.tracking import (
     bulk,
@@ -22,10 +22,13 @@ from flowlink.tracking import (
     presets,
     recount,
     shipping,
+    table_text,
     wiring,
 )
+from flowlink.tracking.ids import CONVERSION, LINK
 from flowlink.tracking.importers import Format
 from flowlink.tracking.models import Network, Result
+from flowlink.tracking.postbacks import Preview
 
 _FLUSH_S = 30.0
 
@@ -39,13 +42,9 @@ def try_postback(arguments: Namespace) -> int:
         network = networks.named(session, arguments.network)
         request = _request(network, dict(arguments.fields))
         preview = postbacks.preview(session, request=request, now=clock.now())
-        say(f"result: {preview.result.value}")
-        if preview.reason:
-            say(f"reason: {preview.reason}")
-        if preview.claim:
-            say(f"understood: {preview.claim}")
-        if preview.attribution:
-            say(f"belongs to: {preview.attribution}")
+        for name, value in _told(preview):
+            if value:
+                say(f"{name}: {value}")
     return 0 if preview.result in {Result.OK, Result.DUPLICATE} else 1
 
 
@@ -96,13 +95,13 @@ def rebuild_clicks(arguments: Namespace) -> int:
 
     Exit code 1 when something differed and was only looked at.
     """
-    now = clock.now()
     since = _day(arguments.since).date() if arguments.since else None
-    until = _day(arguments.until).date() if arguments.until else now.astimezone(UTC).date()
+    until = _day(arguments.until).date() if arguments.until else None
     found: list[recount.Difference] = []
     with opening.database(arguments):
+        now = clock.now()
         with db.read() as session:
-            days = recount.days(session, since=since, until=until)
+            days = recount.days(session, since=since, until=until or now.date())
         for day in days:
             found += _recounted(day, check=arguments.check, now=now)
     for one in found:
@@ -116,17 +115,16 @@ def rebuild_clicks(arguments: Namespace) -> int:
 def import_links(arguments: Namespace) -> int:
     """Make the links of another shortener's CSV file; exit code 1 when rows were left out."""
     try:
-        text = arguments.file.read_text(encoding="utf-8-sig")
+        text = table_text.decoded(arguments.file.read_bytes())
     except OSError as error:
         raise Failed(f"{arguments.file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Failed(f"{arguments.file} is not text in UTF-8") from None
-    now = clock.now()
+    if text is None:
+        raise Failed(f"{arguments.file} is not text")
     handle = bulk.preview if arguments.dry_run else bulk.create
     with opening.database(arguments), db.write() as session:
         partner = _partner(session, arguments.partner)
         rows = importers.read(text, form=Format(arguments.format), domain=arguments.domain)
-        outcomes = handle(session, partner_id=partner, rows=rows, now=now)
+        outcomes = handle(session, partner_id=partner, rows=rows, now=clock.now())
     for one in outcomes:
         if one.error is not None:
             note(f"line {one.row.line}: {one.error}")
@@ -136,6 +134,31 @@ def import_links(arguments: Namespace) -> int:
     verb = "can be made" if arguments.dry_run else "made"
     note(f"{len(outcomes) - bad} links {verb}, {bad} rows left out")
     return 1 if bad else 0
+
+
+def _told(preview: Preview) -> list[tuple[str, str | None]]:
+    """What is said of a tried postback, the result first; what is empty is left out."""
+    told: list[tuple[str, str | None]] = [
+        ("result", preview.result.value),
+        ("reason", preview.reason),
+    ]
+    claim, owner, conversion = preview.claim, preview.attribution, preview.conversion
+    if claim is not None:
+        told += [
+            ("status", claim.status.value),
+            ("amount", None if claim.amount is None else str(claim.amount)),
+            ("transaction", claim.txn_id),
+            ("goal", claim.goal),
+            ("changed at", claim.changed_at.isoformat() if claim.changed_at else None),
+        ]
+    if owner is not None:
+        told += [
+            ("link", ids.public(LINK, owner.link_id)),
+            ("partner", partner_ids.public(PartnerId(owner.partner_id))),
+        ]
+    if conversion is not None:
+        told.append(("conversion", ids.public(CONVERSION, conversion.id)))
+    return told
 
 
 def _recounted(day: date, *, check: bool, now: datetime) -> list[recount.Difference]:

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "m1731"
-down_revision = "m1722"
+revision = "m1733"
+down_revision = "m1732"
 branch_labels = None
 depends_on = None
 
