@@ -83,8 +83,8 @@ def unpack(record: bytes) -> Row:
         reason,
         country,
         origin,
-        agent=record[_FIXED.size : middle].decode("utf-8", "replace"),
-        referrer=record[middle:end].decode("utf-8", "replace"),
+        record[_FIXED.size : middle].decode("utf-8", "replace"),
+        record[middle:end].decode("utf-8", "replace"),
     )
 
 

@@ -19,17 +19,19 @@ from flowlink.tracking import domains, visits
 from flowlink.tracking.edge import Edge, address, app as the_edge
 
 _END = b"\r\n\r\n"
-_REQUEST = re.compile(rb"(GET|HEAD) /(l/)?([A-Za-z0-9_-]{1,64})/?(?:\?([!$-~]*))? HTTP/1\.1\r\n")
-# The headers that a click is told from, and those that make a request more than a plain one: a
-# body, another protocol, a header in two lines.
+# One request, all of it, and nothing in it but printable characters and whole line ends.
+_CLICK = re.compile(
+    rb"(GET|HEAD) /(l/)?([A-Za-z0-9_-]{1,64})/?(?:\?([!$-~]*))? HTTP/1\.1"
+    rb"(\r\n(?:[!-9;-~]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
+)
+# The headers that a click is told from, and those that make a request more than a plain one.
 _FIELDS = re.compile(
     rb"\n(user-agent|referer|x-forwarded-for|host|connection"
     rb"|sec-purpose|purpose|x-purpose|x-moz"
-    rb"|content-length|transfer-encoding|upgrade|expect|[ \t])[ \t]*:?[ \t]*([^\r]*)",
+    rb"|content-length|transfer-encoding|upgrade|expect):[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
-_UNUSUAL = {b"content-length", b"transfer-encoding", b"upgrade", b"expect", b" ", b"\t"}
-_CONTROLS = bytes({*range(32), 127} - {9})
+_UNUSUAL = {b"content-length", b"transfer-encoding", b"upgrade", b"expect"}
 _HOST_MAX = 300
 _QUERY_MAX = 4096
 
@@ -53,7 +55,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._pending:
             self._late += data
             self.flow.pause_reading()
-        elif not (self._between and data.endswith(_END) and self._take(data)):
+        elif not (self._between and self._take(data)):
             super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -102,14 +104,14 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _take(self, data: bytes) -> bool:
         """Take a plain click of a known link; False for anything else."""
-        request = _REQUEST.match(data)
+        request = _CLICK.fullmatch(data)
         edge = self.edge
-        if request is None or not edge.takes_clicks(self.loop) or not _is_plain(data):
+        if request is None or not edge.takes_clicks(self.loop):
             return False
-        headers = {name.lower(): value for name, value in _FIELDS.findall(data)}
+        method, behind_l, code, query, lines = request.groups()
+        headers = {name.lower(): value for name, value in _FIELDS.findall(lines)}
         if not _UNUSUAL.isdisjoint(headers):
             return False
-        method, behind_l, code, query = request.groups()
         host = _host(headers, edge.domains())
         connection = headers.get(b"connection")
         if connection is not None and connection.lower() != b"keep-alive":
@@ -178,13 +180,6 @@ class Lane:
 def lane(edge: Edge) -> Lane:
     """The lane of an edge."""
     return Lane(edge)
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether this is one request, and its only control characters are whole line ends."""
-    return data.find(_END) == len(data) - 4 and len(data) - 2 * data.count(b"\r\n") == len(
-        data.translate(None, _CONTROLS)
-    )
 
 
 def _host(headers: Mapping[bytes, bytes], listed: Mapping[str, bool]) -> str | None:

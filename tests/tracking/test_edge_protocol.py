@@ -19,6 +19,22 @@ HOST = "go.example.org"
 LANE = b"content-length: 0\r\nlocation: "
 
 
+# What Chrome sends with a click from page to page.
+CHROME = (
+    "Connection: keep-alive",
+    'sec-ch-ua: "Chromium";v="130", "Not?A_Brand";v="99"',
+    "sec-ch-ua-mobile: ?0",
+    "Upgrade-Insecure-Requests: 1",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+    "Sec-Fetch-Site: cross-site",
+    "Sec-Fetch-Mode: navigate",
+    "Referer: https://blog.example/x",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: fr-FR,fr;q=0.9",
+    "Cookie: a=b; c=\u00e9",
+)
+
+
 @dataclass
 class Line:
     """A connection of a visitor."""
@@ -102,6 +118,10 @@ def test_a_plain_click_takes_the_lane_and_is_stored_as_any_other(line: Line, sho
         id=ref.number,
     )
     assert stored == [(shop.link.number, "blog.example", BROWSER, 0)]
+
+
+def test_a_browsers_own_headers_are_plain(line: Line) -> None:
+    assert LANE in line.ask(get("/l/summer", *CHROME))
 
 
 def test_both_ways_tell_the_same_visitor(line: Line) -> None:
