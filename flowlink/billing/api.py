@@ -14,7 +14,7 @@ from pydantic import (
 from sqlalchemy.orm import Session
 
 from flowlink.billing import charges, ids, limits, pricing, purchases, queries
-from flowlink.billing.deps import Counted, IdempotencyKey
+from flowlink.billing.deps import TOO_MANY, Counted, IdempotencyKey
 from flowlink.billing.models import Resource
 from flowlink.billing.pricing import Limits
 from flowlink.kernel import clock, db
@@ -24,7 +24,12 @@ from flowlink.web.amounts import Euros
 from flowlink.web.lists import Cursor
 from flowlink.web.sessions import Db
 
-router = APIRouter(prefix="/api/resources/{team_slug}", tags=["resources"], dependencies=[Counted])
+router = APIRouter(
+    prefix="/api/resources/{team_slug}",
+    tags=["resources"],
+    dependencies=[Counted],
+    responses=TOO_MANY,
+)
 
 Type = Literal["ram", "cpu", "traffic", "storage"]
 _TYPES: list[Any] = list(get_args(Type))

@@ -1,6 +1,6 @@
 """What routes of the resources' API share: a limit on how often, told in headers."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
 
@@ -39,6 +39,21 @@ def count_call(
 
 
 Counted = Depends(count_call)
+_NUMBER = {"schema": {"type": "integer"}}
+TOO_MANY: dict[int | str, dict[str, Any]] = {
+    429: {
+        "description": f"More than {PER_MINUTE} calls of one caller for one team in a minute",
+        "headers": {
+            "retry-after": {"description": "Seconds to wait", **_NUMBER},
+            "ratelimit-limit": {"description": "Calls a minute; on every answer", **_NUMBER},
+            "ratelimit-remaining": {"description": "Calls left; on every answer", **_NUMBER},
+            "ratelimit-reset": {"description": "Seconds to the next minute", **_NUMBER},
+        },
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+}
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -163,7 +163,7 @@ def cells(paper: Paper) -> tuple[object, ...]:
         paper.vat * sign,
         paper.total * sign,
         paper.currency,
-        paper.facts.get("withdrawal", ""),
+        paper.facts.get("withdrawal") or paper.facts.get("payment", ""),
         paper.facts.get("credits", ""),
     )
 

@@ -14,8 +14,9 @@ from flowlink.teams.deps import AdminOf, MemberOf, OwnerOf
 from flowlink.teams.ids import INVITATION, InvitationId, TeamId
 from flowlink.teams.members import OPEN_MAX
 from flowlink.teams.models import Role
-from flowlink.web import csv
+from flowlink.web import csv, lists
 from flowlink.web.forms import Line
+from flowlink.web.lists import Cursor
 from flowlink.web.render import page, see_other
 from flowlink.web.sessions import Db
 
@@ -60,9 +61,12 @@ class TokenForm(BaseModel):
 
 
 @router.get(TEAMS)
-def show_teams(request: Request, session: Db, viewer: CurrentViewer) -> Response:
+def show_teams(
+    request: Request, session: Db, viewer: CurrentViewer, cursor: Cursor = None
+) -> Response:
     """My teams, and the way to make one."""
-    return page(request, "teams/teams.html", teams=queries.of_user(session, viewer.user_id))
+    found = queries.of_user(session, viewer.user_id)
+    return page(request, "teams/teams.html", teams=lists.stretch(found, cursor))
 
 
 @router.get(f"{TEAMS}.csv")
@@ -131,13 +135,15 @@ def rename(session: Db, access: AdminOf, form: Annotated[NameForm, Form()]) -> R
 
 
 @router.get(f"{TEAMS}/{{team_slug}}/members")
-def show_members(request: Request, session: Db, access: MemberOf) -> Response:
+def show_members(
+    request: Request, session: Db, access: MemberOf, cursor: Cursor = None
+) -> Response:
     open_ = queries.invitations(session, access.team_id) if access.may(Role.ADMIN) else ()
     return page(
         request,
         "teams/members.html",
         access=access,
-        members=queries.members(session, access.team_id),
+        members=lists.stretch(queries.members(session, access.team_id), cursor),
         invitations=open_,
         invitations_max=OPEN_MAX,
         now=clock.now(),
@@ -228,9 +234,10 @@ def leave(session: Db, access: MemberOf) -> Response:
 
 
 @router.get(f"{TEAMS}/{{team_slug}}/keys")
-def show_keys(request: Request, session: Db, access: AdminOf) -> Response:
+def show_keys(request: Request, session: Db, access: AdminOf, cursor: Cursor = None) -> Response:
     found = owned_keys.live(session, owner_kind="team", owner_id=access.team_id)
-    return page(request, "teams/keys.html", access=access, keys=found, scopes=scopes.SCOPES["team"])
+    keys = lists.stretch(found, cursor)
+    return page(request, "teams/keys.html", access=access, keys=keys, scopes=scopes.SCOPES["team"])
 
 
 @router.get(f"{TEAMS}/{{team_slug}}/keys.csv")

@@ -200,9 +200,10 @@ def _json(request: Request, problem: Problem) -> Response:
     }
     if problem.fields:
         body["errors"] = list(problem.fields)
-    return JSONResponse(
-        body, problem.status, dict(problem.headers), media_type="application/problem+json"
-    )
+    sent = dict(problem.headers)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        sent.setdefault("www-authenticate", "Bearer")  # RFC 9110, 15.5.2: how to sign in
+    return JSONResponse(body, problem.status, sent, media_type="application/problem+json")
 
 
 def _toast(request: Request, problem: Problem) -> Response:

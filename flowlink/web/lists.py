@@ -53,3 +53,13 @@ def cut(rows: Sequence[T], key: Callable[[T], UUID], size: int = SIZE) -> Page[T
     if len(rows) <= size:
         return Page(rows)
     return Page(rows[:size], cursor_encode(str(key(rows[size - 1]))))
+
+
+def stretch(rows: Sequence[T], cursor: str | None, size: int = SIZE) -> Page[T]:
+    """A page out of all rows of a list that is short enough to be read whole.
+
+    :raises BadCursor: not a cursor of ours.
+    """
+    start = position(cursor) or 0
+    end = start + size
+    return Page(rows[start:end], cursor_encode(end) if len(rows) > end else None)

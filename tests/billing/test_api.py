@@ -279,3 +279,14 @@ def test_an_owner_has_any_address_that_can_sign_in(
     assert made.status_code == 201, made.text
     assert made.json()["owner_email"] == email.lower()
     assert (odd.status_code, odd.json()["errors"][0]["field"]) == (422, "owner_email")
+
+
+def test_the_limit_on_calls_is_documented(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    of_team = {path: found for path, found in paths.items() if path.startswith("/api/resources/")}
+
+    assert len(of_team) == 5
+    for operations in of_team.values():
+        for operation in operations.values():
+            headers = operation["responses"]["429"]["headers"]
+            assert {"retry-after", "ratelimit-limit", "ratelimit-remaining"} < set(headers)

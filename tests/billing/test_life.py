@@ -33,6 +33,7 @@ from flowlink.papers import service as papers
 from flowlink.papers.models import Kind, Paper
 from flowlink.papers.parties import Party
 from tests.billing.makers import Shop, key_of, pro_team
+from tests.factories import make_operator, sign_in
 
 DAY = timedelta(days=1)
 MONTH = timedelta(days=30)
@@ -310,3 +311,27 @@ def test_invoices_have_no_gap_and_refunds_get_their_notes(shop: Life) -> None:
     ]
     assert [paper.total_minor for paper in found] == [200, 300, 300]
     assert found[2].kind == Kind.CREDIT_NOTE
+
+
+def test_the_operators_papers_show_those_of_teams(shop: Life, session: Session) -> None:
+    seller = Party("Seller", "1 rue", "75001", "Paris", "FR", vat_number="FR40303265045")
+    now = datetime.fromisoformat("2026-11-21T12:00:00+00:00")
+    orders = [shop.bought("cpu"), shop.bought("ram", 3)]
+    papers.keep_company(session, party=seller, actor="test", now=now)
+    refund(shop, orders[0], "2.00", now)
+    refund(shop, orders[1], "1.00", now)
+    jobs.run("billing_papers", now)
+    operator = sign_in(shop.client, make_operator(session))
+    html = {"accept": "text/html", "accept-language": "en"}
+
+    page = shop.client.get("/admin/papers", headers=html)
+    listed = shop.client.get("/admin/papers?format=csv").text
+
+    assert operator
+    assert page.status_code == 200
+    assert page.text.count("Invoice to a team") == 2
+    assert page.text.count(">Acme<") == 4
+    assert "Taken back by CN-2026-00001" in page.text
+    assert "In part taken back by CN-2026-00002" in page.text
+    assert "/credit" not in page.text
+    assert orders[0]["payment_id"] in listed

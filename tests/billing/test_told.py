@@ -55,6 +55,25 @@ def test_a_deleted_team_is_told_of_no_charge(shop: Life, client: TestClient) -> 
     assert renewals.remind(now=end - DAY) == 0
 
 
+def test_the_pages_of_a_deleted_team_name_no_charge(client: TestClient, session: Session) -> None:
+    owner = sign_in(client, make_person(session))
+    team = make_team(session, owner)
+    start = clock.now()
+    plan = purchases.buy_plan(session, team=team, plan="pro", actor="test", now=start)
+    charges.checkout(team_id=team.id, payment_id=plan.payment.id, now=start)
+    payday.pay(ids.payment(plan.payment.id), card=Card.GOOD, now=start)
+    shop = Life(client, session, team)
+    shop.bought("cpu")
+    delete_team(shop, clock.now())
+
+    html = {"accept": "text/html", "accept-language": "en"}
+    pages = [client.get(f"/teams/acme/{name}", headers=html).text for name in ("billing", "addons")]
+
+    assert all("Nothing more is charged" in page for page in pages)
+    assert all("then every 30 days" not in page for page in pages)
+    assert all("/plan?plan=" not in page and "/addons/order" not in page for page in pages)
+
+
 def test_an_add_on_whose_plan_ends_is_told_to_end(client: TestClient, session: Session) -> None:
     team = make_team(session)
     start = clock.now()

@@ -309,3 +309,20 @@ def test_a_made_key_is_shown_once_and_revoked(client: TestClient, session: Sessi
     assert "CI" in listed.text
     assert found.group() not in listed.text
     assert (before.status_code, after.status_code) == (200, 401)
+
+
+def test_long_lists_page(client: TestClient, session: Session) -> None:
+    ada = sign_in(client, make_person(session, email="ada@example.org"))
+    team = make_team(session, ada)
+    for number in range(51):
+        make_member(session, team, Role.MEMBER, email=f"m{number:02}@example.org")
+        team_key(session, team)
+
+    for path, word in (("members", "Make an admin:"), ("keys", "/revoke")):
+        first = client.get(f"/teams/acme/{path}", headers=HTML).text
+        found = re.search(rf"/teams/acme/{path}\?cursor=[^\"]+", first)
+        assert found is not None
+        second = client.get(found.group(0), headers=HTML).text
+        assert first.count(word) + second.count(word) == 51
+        assert second.count(word) in {1, 2}
+    assert client.get("/teams/acme/members?cursor=x", headers=HTML).status_code == 400

@@ -193,3 +193,10 @@ def test_the_openapi_document_promises_problems(program: TestClient) -> None:
     assert "422" not in responses
     assert "application/problem+json" in responses["default"]["content"]
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_a_program_is_told_how_to_sign_in(program: TestClient) -> None:
+    answer = program.post("/raise/not-signed-in")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
