@@ -54,6 +54,26 @@ _NOTES: Mapping[str, str] = {
         "For every network that runs on TUNE. Written down by one of its users, not by "
         "TUNE itself: try it with a test conversion."
     ),
+    "adtraction": mark(
+        "Its page shows neither a number of the transaction nor the words of status: "
+        "words that we do not know wait in quarantine until you teach them."
+    ),
+    "limonad": mark(
+        "At LimonAd you name the statuses yourself: call them pending, approved and rejected."
+    ),
+    "mychips": mark("For apps; its payouts are in dollars."),
+    "mylead": mark(
+        "Its page shows [ml_sub1] alone, the other names are those that its users "
+        "write: compare them with the list in your panel."
+    ),
+    "playtimeads": mark(
+        "It sends no number of the transaction: each event of a click counts once."
+    ),
+    "reach": mark(
+        "Its page does not list the words of status: those we do not know wait in "
+        "quarantine until you teach them."
+    ),
+    "zeydoo": mark("It sends no number of the transaction: a click counts once."),
 }
 
 

@@ -193,11 +193,19 @@ def test_jobs_are_listed_and_run_for_any_time(shell: Shell, product: Product) ->
     assert "\tok " in line
 
 
-@pytest.mark.parametrize("words", [["nothing_such"], ["reserve_release", "--at", "tomorrow"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nothing_such"],
+        ["reserve_release", "--at", "tomorrow"],
+        ["reserve_release", "--at", "9999-12-31T23:59:59-14:00"],
+    ],
+)
 def test_a_job_that_cannot_run_says_why(shell: Shell, product: Product, words: list[str]) -> None:
     done = shell("jobs", "run", *words, data=product.data)
 
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
+    assert "Error" not in done.stderr
 
 
 def test_the_ledger_of_a_fresh_installation_is_clean(shell: Shell, product: Product) -> None:

@@ -97,7 +97,7 @@ def test_whoever_is_killed_in_whatever_order(fleet: Fleet, nodes: Nodes) -> None
         for node in nodes.each:
             if node.process is None:
                 node.start()
-        nodes.wait(streams=False)
+        nodes.recover()
 
     fleet.drain()
 

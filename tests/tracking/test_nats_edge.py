@@ -214,7 +214,7 @@ def test_whatever_is_killed_behind_visitors(
             for node in nodes.each:
                 if node.process is None:
                     node.start()
-            nodes.wait(streams=False)
+            nodes.recover()
             for at, process in enumerate(consumers):
                 if process.poll() is not None:
                     consumers[at] = started_consumer(nodes, url, tmp_path, replicas=3)

@@ -194,6 +194,13 @@ def test_every_preset_makes_a_network_and_names_its_source(
     assert preset.source_title
 
 
+def test_twenty_networks_are_known_each_once() -> None:
+    names = [preset.name for preset in presets.every()]
+
+    assert len(names) >= 20
+    assert names == sorted(set(names))
+
+
 def test_an_unknown_preset_makes_nothing(session: Session, shop: Shop, now: datetime) -> None:
     before = session.query(Network).count()
 

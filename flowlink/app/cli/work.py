@@ -1,7 +1,7 @@
 """Jobs by hand, and the proof of the ledger."""
 
 from argparse import Namespace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from flowlink.app import opening
@@ -49,10 +49,9 @@ def check_ledger(arguments: Namespace) -> int:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return clock.in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise Failed(f"{text!r} is not a time such as 2026-11-21T03:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _outcome(run: Any) -> str:
