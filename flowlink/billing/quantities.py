@@ -45,13 +45,14 @@ def change(
 
 
 def check_quantity(resource: Resource, quantity: int) -> int:
-    """How many a team may have, if it may have so many; of what is not sold any more, no more.
+    """How many a team may have, if it may have so many. Fewer than it has are always right, also
+    where so many, or any at all, are not sold any more.
 
     :raises purchases.QuantityOutOfRange: :raises purchases.NotByTheStep:
     """
     addon = pricing.current().addons.get(resource.kind)  # type: ignore[call-overload]
     maximum: int = addon.maximum if addon else resource.quantity
-    if not 1 <= quantity <= maximum:
+    if not 1 <= quantity <= max(maximum, resource.quantity):
         raise purchases.QuantityOutOfRange(maximum=maximum)
     if addon and quantity != resource.quantity and quantity % addon.step:
         raise purchases.NotByTheStep(step=addon.step)

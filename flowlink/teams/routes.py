@@ -1,6 +1,6 @@
 """Teams as their members see them: settings in sections, members, keys, the end."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import BaseModel
@@ -36,11 +36,11 @@ class NameForm(BaseModel):
 
 class InviteForm(BaseModel):
     email: Line = ""
-    role: Role = Role.MEMBER
+    role: Literal["admin", "member"] = "member"
 
 
 class RoleForm(BaseModel):
-    role: Role = Role.MEMBER
+    role: Literal["admin", "member"] = "member"
 
 
 class HandOverForm(BaseModel):
@@ -172,7 +172,7 @@ def invite(
         session,
         team=access.team,
         email=form.email,
-        role=Role.ADMIN if form.role == Role.ADMIN else Role.MEMBER,
+        role=Role(form.role),
         actor=access.actor,
         lang=request.state.lang,
         now=clock.now(),
@@ -200,7 +200,7 @@ def change_role(
         session,
         team_id=access.team_id,
         user_id=UserId(ids.parse(USER, user_id)),
-        role=Role.ADMIN if form.role == Role.ADMIN else Role.MEMBER,
+        role=Role(form.role),
         by=access.user_id,
         actor=access.actor,
         now=clock.now(),

@@ -288,6 +288,40 @@ def test_a_difference_paid_after_the_period_goes_back(buyer: Buyer) -> None:
     assert (buyer.running().plan, buyer.cpu(buyer.end)) == ("pro", 4)
 
 
+def test_a_difference_paid_while_the_plan_renews_goes_back(buyer: Buyer) -> None:
+    now = buyer.end - timedelta(hours=4)
+    bought = buyer.order("max", now)
+    assert bought is not None
+    url = charges.checkout(team_id=buyer.team.id, payment_id=bought.payment.id, now=now)
+    late = buyer.end - timedelta(hours=1)
+    assert renewals.begin(buyer.session, resource_id=buyer.running().id, now=late) is not None
+    buyer.session.flush()
+
+    payday.pay(url.rpartition("/")[2], card=Card.GOOD, now=late)
+    jobs.run_pending(late)
+    charges.reconcile(now=late + timedelta(minutes=20))
+
+    assert (buyer.running().plan, buyer.running().expires_at) == ("pro", buyer.end + MONTH)
+    payment = buyer.session.get_one(Payment, bought.payment.id)
+    assert payment.refunded_minor == payment.amount_minor
+
+
+def test_a_difference_paid_after_the_operator_gave_a_plan_goes_back(buyer: Buyer) -> None:
+    now = buyer.start + DAY
+    bought = buyer.order("max", now)
+    assert bought is not None
+    url = charges.checkout(team_id=buyer.team.id, payment_id=bought.payment.id, now=now)
+    purchases.give_plan(buyer.session, team=buyer.team, plan="lite", actor="test", now=now)
+    buyer.session.flush()
+
+    payday.pay(url.rpartition("/")[2], card=Card.GOOD, now=now)
+    jobs.run_pending(now)
+
+    assert (buyer.running().plan, buyer.cpu(now)) == ("lite", 2)
+    payment = buyer.session.get_one(Payment, bought.payment.id)
+    assert payment.refunded_minor == payment.amount_minor
+
+
 def test_less_than_a_cent_is_given_at_once(buyer: Buyer) -> None:
     now = buyer.end - timedelta(minutes=1)
     assert buyer.order("max", now) is None

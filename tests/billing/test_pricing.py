@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from flowlink.billing import pricing
+from flowlink.billing import ids, pricing
+from flowlink.billing.models import Resource
 from tests.billing.makers import Shop, pro_team
 from tests.conftest import chosen_settings
 
@@ -112,3 +113,26 @@ def test_a_quantity_changes_by_the_step(shop: Shop) -> None:
 
     assert asked == [400, 200]
     assert done == [400, 400]
+
+
+def test_fewer_are_right_though_the_list_allows_less(
+    client: TestClient, session: Session, tmp_path: Path
+) -> None:
+    shop = Shop(client, session, pro_team(session))
+    resource = shop.bought("ram", 8)["resource_id"]
+    path = f"/teams/{shop.team.slug}/addons/{resource}/quantity"
+    html = shop.headers | {"accept": "text/html"}
+    fewer = tmp_path / "prices.json"
+    fewer.write_text(json.dumps(put(PACKAGED, "addons.ram.maximum", 4)))
+
+    with chosen_settings(pricing_specs=str(fewer)):
+        asked = [
+            client.get(path, params={"quantity": count}, headers=html).status_code
+            for count in (6, 9)
+        ]
+        client.post(path, data={"quantity": 6}, headers=html)
+
+    session.expire_all()
+    found = session.get_one(Resource, ids.parse_resource(resource))
+    assert asked == [200, 400]
+    assert (found.quantity, found.next_quantity) == (8, 6)

@@ -326,3 +326,22 @@ def test_long_lists_page(client: TestClient, session: Session) -> None:
         assert first.count(word) + second.count(word) == 51
         assert second.count(word) in {1, 2}
     assert client.get("/teams/acme/members?cursor=x", headers=HTML).status_code == 400
+
+
+@pytest.mark.parametrize("role", ["owner", "boss"])
+def test_no_form_makes_anybody_something_else(
+    client: TestClient, session: Session, role: str
+) -> None:
+    ada = sign_in(client, make_person(session, email="ada@example.org"))
+    team = make_team(session, ada)
+    bo = make_member(session, team, Role.ADMIN)
+    person = ids.public("usr", bo.user_id)
+
+    invited = client.post(
+        "/teams/acme/invitations", data={"email": "c@example.org", "role": role}, headers=HTML
+    )
+    changed = client.post(f"/teams/acme/members/{person}/role", data={"role": role}, headers=HTML)
+
+    assert [invited.status_code, changed.status_code] == [400, 400]
+    assert queries.invitations(session, team.id) == []
+    assert queries.role_of(session, team_id=team.id, user_id=bo.user_id) == Role.ADMIN
