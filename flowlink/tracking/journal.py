@@ -1,8 +1,9 @@
 """The click journal of one edge process: `await journal.append(record)` returns when it is on disk.
 
-Natural group commit: what arrives while a batch goes down makes the next batch, which starts when
-that one is down, never by a timer. One thread does nothing but write and sync. A journal fails once
-and for all; whoever waits or comes later is told so and falls back (design: clicks and links, 9).
+Natural group commit: what arrives while a batch goes down makes the next batch, which starts in the
+turn after that one is down, never by a timer. One thread does nothing but write and sync. A journal
+fails once and for all; whoever waits or comes later is told so and falls back (design: clicks and
+links, 9).
 """
 
 import asyncio
@@ -113,9 +114,12 @@ class Journal:
         batch = _Batch(self._loop)
         self._waiting.append(batch)
         if self._down is None and len(self._waiting) == 1:
-            # Whatever else arrives in this turn of the loop still comes along.
-            self._loop.call_soon(self._send)
+            self._send_soon()
         return batch
+
+    def _send_soon(self) -> None:
+        """Send when this turn of the loop is over: whatever else arrives in it comes along."""
+        self._loop.call_soon(self._send)
 
     def _send(self) -> None:
         """Hand the next batch to the thread, which is at none."""
@@ -131,7 +135,8 @@ class Journal:
         self.waiting_bytes -= batch.bytes
         self._down = None
         batch.set_result(None)
-        self._send()
+        if self._waiting:
+            self._send_soon()
 
     def _watch_over(self) -> None:
         """See to it that no batch takes for ever. One look now and then serves them all."""
