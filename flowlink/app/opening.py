@@ -53,6 +53,17 @@ def configure(arguments: Namespace, *, port: int | None = None) -> Path:
     return data
 
 
+def file(path: Path) -> bytes:
+    """What a file holds that a command was given.
+
+    :raises Failed: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failed(f"{path} cannot be read: {error.strerror}") from None
+
+
 def check_prices() -> None:
     """Nobody could buy by a broken price list, and every team's page would fail.
 

@@ -4,7 +4,6 @@ with."""
 import threading
 from argparse import Namespace
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from flowlink.app import opening, server
 from flowlink.app.outcome import Failed, note, say
@@ -18,7 +17,7 @@ def take_in(arguments: Namespace) -> None:
     """Take a bank's file in, as the page does; a second time changes nothing."""
     from flowlink.payouts import bank_answers
 
-    body = _bytes_of(arguments.file)
+    body = opening.file(arguments.file)
     try:
         with opening.database(arguments), db.write() as session:
             taken = bank_answers.take_in(
@@ -93,7 +92,7 @@ def fakebank(arguments: Namespace) -> None:
     if settings.current().in_production:
         raise Failed("a fake bank has no place in production")
     try:
-        message = orders.read(_bytes_of(arguments.file))
+        message = orders.read(opening.file(arguments.file))
     except FlowlinkError as refusal:
         raise Failed(str(refusal)) from None
     place = arguments.out or arguments.file.parent
@@ -106,13 +105,6 @@ def fakebank(arguments: Namespace) -> None:
             say(str(place / file.name))
     except OSError as error:
         raise Failed(f"{place} cannot be written: {error.strerror}") from None
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Failed(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _day(text: str) -> datetime:

@@ -114,10 +114,7 @@ def rebuild_clicks(arguments: Namespace) -> int:
 
 def import_links(arguments: Namespace) -> int:
     """Make the links of another shortener's CSV file; exit code 1 when rows were left out."""
-    try:
-        text = table_text.decoded(arguments.file.read_bytes())
-    except OSError as error:
-        raise Failed(f"{arguments.file} cannot be read: {error.strerror}") from None
+    text = table_text.decoded(opening.file(arguments.file))
     if text is None:
         raise Failed(f"{arguments.file} is not text")
     handle = bulk.preview if arguments.dry_run else bulk.create
