@@ -19,10 +19,10 @@ from flowlink.tracking import domains, visits
 from flowlink.tracking.edge import Edge, address, app as the_edge
 
 _END = b"\r\n\r\n"
-# One request, all of it, and nothing in it but printable characters and whole line ends.
+# The rest of a request, all of it: nothing but printable characters and whole line ends.
+HEADERS = rb"(\r\n(?:[!-9;-~]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
 _CLICK = re.compile(
-    rb"(GET|HEAD) /(l/)?([A-Za-z0-9_-]{1,64})/?(?:\?([!$-~]*))? HTTP/1\.1"
-    rb"(\r\n(?:[!-9;-~]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
+    rb"(GET|HEAD) /(l/)?([A-Za-z0-9_-]{1,64})/?(?:\?([!$-~]*))? HTTP/1\.1" + HEADERS
 )
 # The headers that a click is told from, and those that make a request more than a plain one.
 _FIELDS = re.compile(

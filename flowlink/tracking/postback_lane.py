@@ -14,15 +14,13 @@ from typing import ClassVar
 from flowlink.kernel import logs
 from flowlink.tracking import domains, edge_postbacks, wiring
 from flowlink.tracking.edge_answers import RETRY, json_answer
-from flowlink.tracking.edge_protocol import EdgeProtocol
+from flowlink.tracking.edge_protocol import HEADERS, EdgeProtocol
 from flowlink.tracking.intake import Outcome, Unavailable
 from flowlink.tracking.models import Result
 from flowlink.tracking.postbacks import PostbackIn, PostbackResult
 
-# One request, all of it, and nothing in it but printable characters and whole line ends.
 _POSTBACK = re.compile(
-    rb"GET /aff/postback\?([!$-~]{1,%d}) HTTP/1\.1(\r\n(?:[!-9;-~]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
-    % edge_postbacks.QUERY_MAX
+    rb"GET /aff/postback\?([!$-~]{1,%d}) HTTP/1\.1" % edge_postbacks.QUERY_MAX + HEADERS
 )
 _FIELDS = re.compile(
     rb"\n(host|connection|x-forwarded-for"
