@@ -103,11 +103,7 @@ def receive_all(
     `keep_stranger` is asked, with their address, whether one more of a stranger's is to be kept.
     """
     given = [claims.fields_of(one.query, one.content_type, one.body) for one in requests]
-    asked = [
-        senders.asked(fields, one.address) for fields, one in zip(given, requests, strict=True)
-    ]
-    verdicts = senders.judge(session, asked, now=now)
-    judged = [verdicts[one] for one in asked]
+    judged = _judged(session, requests, given, now)
     outcomes = _outcomes(session, judged, given, now)
     rows = [
         _kept(request, sender, outcome, now)
@@ -138,15 +134,10 @@ def keep_all(session: Session, *, taken: Sequence[Taken], now: datetime) -> None
     """The same of many that an edge without a database has taken. They are read soon, in order."""
     if not taken:
         return
-    asked = [
-        senders.asked(claims.fields_of(one.query, one.content_type, one.body), one.address)
-        for one in (each.request for each in taken)
-    ]
-    verdicts = senders.judge(session, asked, now=now)
-    rows = [
-        _unread(one.request, verdicts[sender], one.at)
-        for one, sender in zip(taken, asked, strict=True)
-    ]
+    requests = [one.request for one in taken]
+    given = [claims.fields_of(one.query, one.content_type, one.body) for one in requests]
+    judged = _judged(session, requests, given, now)
+    rows = [_unread(one.request, sender, one.at) for one, sender in zip(taken, judged, strict=True)]
     keys = postback_store.insert(session, rows, now=now)
     events.emit(session, "postbacks.kept", {"until": str(keys[-1])})
 
@@ -239,6 +230,20 @@ def waiting(
     if after is not None:
         rows = rows.where(Postback.id > after)
     return [PostbackId(key) for key in session.scalars(rows)]
+
+
+def _judged(
+    session: Session,
+    requests: Sequence[PostbackIn],
+    given: Sequence[dict[str, list[str]]],
+    now: datetime,
+) -> list[Sender]:
+    """Who sends each of the requests, whose fields are given beside them."""
+    asked = [
+        senders.asked(fields, one.address) for fields, one in zip(given, requests, strict=True)
+    ]
+    verdicts = senders.judge(session, asked, now=now)
+    return [verdicts[one] for one in asked]
 
 
 def _sender(session: Session, fields: dict[str, list[str]], address: str, now: datetime) -> Sender:

@@ -21,7 +21,7 @@ from flowlink.tracking import attribution, claims, clickid, conversion_store, li
 from flowlink.tracking.attribution import Attribution, NoClick
 from flowlink.tracking.claims import Claim
 from flowlink.tracking.conversion_store import Book, Known
-from flowlink.tracking.lifecycle import Moments, State, Step
+from flowlink.tracking.lifecycle import State, Step
 from flowlink.tracking.models import Conversion, Mode, Network, OfferVersion, Result, Status
 
 NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
@@ -214,14 +214,11 @@ def _settle(
             known = book.add(_begun(promised, one, step, now))
         else:
             book.move(known, step, now)
-    if known is not None:
-        book.date(known, _moments(known, one, step))
+    if known is not None and (said_at := _changed_at(one)) is not None:
+        counts = step.result == Result.OK or step.reason == lifecycle.ALREADY_KNOWN
+        word = one.told.claim.status
+        book.date(known, known.moments.with_word(word, said_at, counts=counts))
     return step, known, known.revision if known else None
-
-
-def _moments(known: Known, one: Understood, step: Step) -> Moments:
-    counts = step.result == Result.OK or step.reason == lifecycle.ALREADY_KNOWN
-    return known.moments.with_word(one.told.claim.status, _changed_at(one), counts=counts)
 
 
 def _meant(book: Book, one: Understood) -> Known | None:
